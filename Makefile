@@ -1,0 +1,128 @@
+# Targets are listed by `make`. Works with GNU Make from 3.81 (macOS) up.
+
+VENV ?= .venv
+PORT ?= 8000
+BIN := $(VENV)/bin
+# Absolute, for what runs in another directory.
+RUN := $(abspath $(BIN))/python
+
+# Built code goes into the environment of VENV, also when another one is active.
+export VIRTUAL_ENV := $(abspath $(VENV))
+export PYO3_PYTHON := $(RUN)
+# Values from the outside must not reach the tests.
+unexport PYTHONHOME
+unexport DJANGO_SETTINGS_MODULE
+
+INSTALLED := $(VENV)/.installed
+BUILT := $(VENV)/.built
+RUST_SOURCES = $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml $(wildcard Cargo.lock)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' \
+		| awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
+
+# --- environment and build ---------------------------------------------------------------------------------
+
+.PHONY: venv
+venv: $(INSTALLED)  ## Create the environment in .venv (PYTHON= names another Python)
+
+$(INSTALLED): pyproject.toml scripts/requirements.py
+	@if ! test -x $(BIN)/python; then \
+		python="$${PYTHON:-$$(scripts/find-python)}" && echo "Creating $(VENV) with $$python" \
+		&& { "$$python" -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; }; \
+	fi
+	@echo "Installing the development environment into $(VENV)"
+	@$(BIN)/python scripts/requirements.py test bench dev > $(VENV)/requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(VENV)/requirements.txt
+	@touch $@
+
+.PHONY: build
+build: $(BUILT)  ## Build the native core into the environment
+
+$(BUILT): $(INSTALLED) $(RUST_SOURCES)
+	@command -v cargo >/dev/null || { \
+		echo "Rust is missing: install 1.85 or later with rustup (https://rustup.rs) or your system's packages." >&2; \
+		exit 1; }
+	$(BIN)/maturin develop --release --quiet
+	@touch $@
+
+# --- use -----------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: build  ## Serve the example site on 127.0.0.1:8000 (PORT= another port); Ctrl-C stops it
+	@cd examples/chat && $(RUN) manage.py migrate --verbosity 0 && $(RUN) manage.py seed_demo \
+		&& exec $(RUN) manage.py runbolt 127.0.0.1:$(PORT)
+
+.PHONY: test
+test: build  ## Run every test
+	cargo test --quiet -p django-bolt-protocol
+	cd examples/chat && $(RUN) -W error::RuntimeWarning manage.py test --verbosity 1
+	$(BIN)/python -m pytest
+
+.PHONY: test-all-pythons
+test-all-pythons:  ## Run every test on each Python from 3.11 up that is found, pyenv's included
+	@scripts/find-python --all | while read -r version path; do \
+		echo "=== Python $$version ($$path)"; \
+		PYTHON="$$path" $(MAKE) --no-print-directory test VENV=.venvs/$$version < /dev/null || exit 1; \
+	done
+
+.PHONY: bench
+bench: build  ## Compare with other servers, a short run (see benchmarks/README.md)
+	$(BIN)/python benchmarks/compare.py --quick
+
+.PHONY: docs
+docs: build  ## Write the generated tables and the documentation into site/
+	$(BIN)/python scripts/settings_table.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# --- checks --------------------------------------------------------------------------------------------------
+
+.PHONY: check
+check: check-format check-lint check-types check-stubs check-layers check-rust check-docs  ## Check format, lint, types, stubs, layers and documentation
+
+.PHONY: format
+format: $(INSTALLED)  ## Format Python and Rust, and fix what ruff can fix
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+	cargo fmt --all
+
+.PHONY: check-format
+check-format: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	cargo fmt --all --check
+
+.PHONY: check-lint
+check-lint: $(INSTALLED)
+	$(BIN)/ruff check .
+
+.PHONY: check-types
+check-types: build
+	$(BIN)/mypy
+
+.PHONY: check-stubs
+check-stubs: build
+	MYPYPATH=python $(BIN)/stubtest django_bolt._core --allowlist scripts/stubtest-allowlist.txt
+
+.PHONY: check-layers
+check-layers: build
+	$(BIN)/lint-imports
+
+.PHONY: check-rust
+check-rust: $(INSTALLED)
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+
+.PHONY: check-docs
+check-docs: build
+	$(BIN)/python scripts/settings_table.py --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# --- housekeeping ----------------------------------------------------------------------------------------------
+
+.PHONY: clean
+clean:  ## Remove the environments and everything that was built
+	rm -rf .venv .venvs target site build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -f python/django_bolt/_core*.so examples/chat/db.sqlite3
+	find python tests scripts benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,530 @@
+//! What `receive_*` and `send_*` return: real awaitables that complete without a turn of the loop where they can.
+//!
+//! A receive or a send that must wait hands *itself* to the task as a Future-like object
+//! (`_asyncio_future_blocking`, `add_done_callback`, `get_loop`, `cancel`, `result`), and the reactor runs the task's
+//! wake-up from inside its batch, in the task's own context.
+//!
+//! ```text
+//!  New ──step: nothing there──► Waiting ──wake──► Woken ──step──► Finished
+//!   └────step: it is there─────────────────────────────────────────►┘
+//!                                  └──cancel()──► Cancelled ──throw──►┘
+//! ```
+//!
+//! A message is taken from the connection in the step that returns it, never before, so that a cancelled receive
+//! loses none.
+
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::ptr;
+
+use pyo3::exceptions::{PyRuntimeError, PyStopIteration, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::{ffi, PyTypeInfo};
+
+use crate::connection::Connection;
+use crate::errors;
+use crate::gil_cell::GilCell;
+
+/// What is awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// A send that was done at once.
+    Completed,
+    /// A send that cannot be done; the error comes when it is awaited.
+    Failed,
+    /// Room in the connection's own outbound buffer.
+    Drain,
+    Receive,
+    ReceiveText,
+    ReceiveBytes,
+    ReceiveDecoded,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    New,
+    Waiting,
+    Woken,
+    Cancelled,
+    Finished,
+}
+
+struct Inner {
+    stage: Stage,
+    /// `_asyncio_future_blocking`: set when yielded to a task, cleared by the task.
+    blocking: bool,
+    error: Option<PyErr>,
+    /// The task's wake-up and its context.
+    callback: Option<(Py<PyAny>, Option<Py<PyAny>>)>,
+}
+
+#[pyclass(frozen, module = "django_bolt._core", name = "_Awaitable")]
+pub(crate) struct Awaitable {
+    operation: Operation,
+    connection: Option<Py<Connection>>,
+    decoder: Option<Py<PyAny>>,
+    inner: GilCell<Inner>,
+}
+
+impl Awaitable {
+    fn new(operation: Operation, connection: Option<Py<Connection>>, decoder: Option<Py<PyAny>>) -> Self {
+        let inner = Inner { stage: Stage::New, blocking: false, error: None, callback: None };
+        Self { operation, connection, decoder, inner: GilCell::new(inner) }
+    }
+
+    /// The awaitable of everything that is done already; one for all.
+    #[inline]
+    pub(crate) fn completed(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+        static COMPLETED: PyOnceLock<Py<Awaitable>> = PyOnceLock::new();
+        let completed = COMPLETED.get_or_try_init(py, || Py::new(py, Self::new(Operation::Completed, None, None)))?;
+        Ok(completed.bind(py).clone().into_any())
+    }
+
+    /// An awaitable that raises when it is awaited.
+    pub(crate) fn failed(py: Python<'_>, error: PyErr) -> PyResult<Bound<'_, PyAny>> {
+        let awaitable = Self::new(Operation::Failed, None, None);
+        awaitable.inner.borrow_mut(py).error = Some(error);
+        Ok(Bound::new(py, awaitable)?.into_any())
+    }
+
+    /// An operation on a connection.
+    #[inline]
+    pub(crate) fn on<'py>(
+        connection: &Bound<'py, Connection>,
+        operation: Operation,
+        decoder: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, Self>> {
+        Bound::new(connection.py(), Self::new(operation, Some(connection.clone().unbind()), decoder))
+    }
+
+    /// Run once: the result, or None if it must wait.
+    #[inline]
+    fn step<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = slf.py();
+        let this = slf.get();
+        let Some(connection) = &this.connection else {
+            let error = this.inner.borrow_mut(py).error.take();
+            return error.map_or_else(|| Ok(Some(py.None().into_bound(py))), Err);
+        };
+        this.check_unused(py)?;
+        let connection = connection.bind(py);
+        let outcome = match this.operation {
+            Operation::Drain => Connection::step_drain(connection, slf),
+            _ => this.step_receive(connection, slf),
+        };
+        let mut inner = this.inner.borrow_mut(py);
+        if let Ok(None) = outcome {
+            inner.stage = Stage::Waiting;
+            inner.blocking = true;
+        } else {
+            inner.stage = Stage::Finished;
+        }
+        outcome
+    }
+
+    #[inline]
+    fn check_unused(&self, py: Python<'_>) -> PyResult<()> {
+        if self.inner.borrow_mut(py).stage == Stage::Finished {
+            return Err(PyRuntimeError::new_err("cannot reuse an already awaited receive or send"));
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn step_receive<'py>(
+        &self,
+        connection: &Bound<'py, Connection>,
+        slf: &Bound<'py, Self>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = slf.py();
+        let Some(message) = Connection::step_receive(connection, slf)? else { return Ok(None) };
+        let object = message.object.into_bound(py);
+        match (self.operation, message.binary) {
+            (Operation::ReceiveText, true) => Err(errors::unsupported_data(py, "text", "binary")),
+            (Operation::ReceiveBytes, false) => Err(errors::unsupported_data(py, "binary", "text")),
+            _ => match &self.decoder {
+                Some(decoder) => decoder.bind(py).call1((object,)).map(Some),
+                None => Ok(Some(object)),
+            },
+        }
+    }
+
+    /// Run the wake-up of the task that waits, in its own context.
+    ///
+    /// # Errors
+    ///
+    /// Only what must end the loop: asyncio catches the rest.
+    pub(crate) fn wake(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let (callback, context) = {
+            let mut inner = slf.get().inner.borrow_mut(py);
+            if inner.stage != Stage::Waiting {
+                return Ok(());
+            }
+            inner.stage = Stage::Woken;
+            match inner.callback.take() {
+                Some(callback) => callback,
+                None => return Ok(()),
+            }
+        };
+        run_in_context(callback.bind(py), context.as_ref().map(|context| context.bind(py)), slf.as_any())
+    }
+
+    /// Leave the connection's lists of those who wait.
+    fn withdraw(slf: &Bound<'_, Self>) {
+        if let Some(connection) = &slf.get().connection {
+            Connection::withdraw(connection.bind(slf.py()), slf);
+        }
+    }
+
+    /// Finish without a result; returns what to drop outside the borrow.
+    fn finish(slf: &Bound<'_, Self>) {
+        let callback = {
+            let mut inner = slf.get().inner.borrow_mut(slf.py());
+            inner.stage = Stage::Finished;
+            inner.callback.take()
+        };
+        drop(callback);
+        if slf.get().operation != Operation::Completed {
+            Self::withdraw(slf);
+        }
+    }
+
+    fn event_loop<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let connection = self.connection.as_ref().ok_or_else(|| PyRuntimeError::new_err("nothing is awaited"))?;
+        Connection::event_loop(connection.bind(py))
+    }
+}
+
+#[pymethods]
+impl Awaitable {
+    fn __await__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __next__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        match Self::step(slf)? {
+            None => Ok(slf.clone().into_any()),
+            Some(value) => Err(stop_iteration(&value)),
+        }
+    }
+
+    fn send<'py>(slf: &Bound<'py, Self>, _value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        Self::__next__(slf)
+    }
+
+    #[pyo3(signature = (kind, value=None, _traceback=None))]
+    fn throw<'py>(
+        slf: &Bound<'py, Self>,
+        kind: Bound<'py, PyAny>,
+        value: Option<Bound<'py, PyAny>>,
+        _traceback: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        Self::finish(slf);
+        let exception = match value {
+            Some(value) if value.is_instance_of::<pyo3::exceptions::PyBaseException>() => value,
+            Some(value) if !value.is_none() => kind.call1((value,))?,
+            _ if kind.is_instance_of::<PyType>() => kind.call0()?,
+            _ => kind,
+        };
+        if !exception.is_instance_of::<pyo3::exceptions::PyBaseException>() {
+            return Err(PyTypeError::new_err("exceptions must be classes or instances deriving from BaseException"));
+        }
+        Err(PyErr::from_value(exception))
+    }
+
+    fn close(slf: &Bound<'_, Self>) {
+        Self::finish(slf);
+    }
+
+    // ── as a Future, while a task waits for it ────────────────────────────────────────────────────────────────────
+
+    /// None while no task waits, so that asyncio takes it for the coroutine that it is.
+    #[getter]
+    fn _asyncio_future_blocking(&self, py: Python<'_>) -> Option<bool> {
+        let inner = self.inner.borrow_mut(py);
+        matches!(inner.stage, Stage::Waiting | Stage::Woken | Stage::Cancelled).then_some(inner.blocking)
+    }
+
+    #[setter(_asyncio_future_blocking)]
+    fn set_asyncio_future_blocking(&self, py: Python<'_>, value: bool) {
+        self.inner.borrow_mut(py).blocking = value;
+    }
+
+    fn get_loop<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.event_loop(py)
+    }
+
+    #[pyo3(signature = (callback, *, context=None))]
+    fn add_done_callback(
+        slf: &Bound<'_, Self>,
+        callback: Py<PyAny>,
+        context: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let before = {
+            let mut inner = slf.get().inner.borrow_mut(py);
+            if inner.callback.is_some() {
+                return Err(PyRuntimeError::new_err("only one task can wait for a receive or send"));
+            }
+            inner.callback.replace((callback, context))
+        };
+        drop(before);
+        Ok(())
+    }
+
+    fn remove_done_callback(&self, py: Python<'_>, callback: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let candidate = self.inner.borrow_mut(py).callback.take();
+        let Some((registered, context)) = candidate else { return Ok(0) };
+        if registered.bind(py).eq(callback)? {
+            return Ok(1);
+        }
+        self.inner.borrow_mut(py).callback = Some((registered, context));
+        Ok(0)
+    }
+
+    /// Have the waiting task raise CancelledError in the loop's next turn.
+    #[pyo3(signature = (msg=None))]
+    fn cancel(slf: &Bound<'_, Self>, msg: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
+        let _ = msg; // the task keeps the message itself
+        let py = slf.py();
+        let callback = {
+            let mut inner = slf.get().inner.borrow_mut(py);
+            if inner.stage != Stage::Waiting {
+                return Ok(false);
+            }
+            inner.stage = Stage::Cancelled;
+            inner.callback.take()
+        };
+        Self::withdraw(slf);
+        if let Some((callback, context)) = callback {
+            let options = PyDict::new(py);
+            options.set_item("context", context)?;
+            slf.get().event_loop(py)?.call_method("call_soon", (callback, slf), Some(&options))?;
+        }
+        Ok(true)
+    }
+
+    fn cancelled(&self, py: Python<'_>) -> bool {
+        self.inner.borrow_mut(py).stage == Stage::Cancelled
+    }
+
+    fn done(&self, py: Python<'_>) -> bool {
+        matches!(self.inner.borrow_mut(py).stage, Stage::Woken | Stage::Cancelled | Stage::Finished)
+    }
+
+    /// None: the value itself comes from the step that follows.
+    fn result(&self, py: Python<'_>) -> PyResult<()> {
+        if self.inner.borrow_mut(py).stage == Stage::Cancelled {
+            static CANCELLED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+            return Err(PyErr::from_value(CANCELLED.import(py, "asyncio", "CancelledError")?.call0()?));
+        }
+        Ok(())
+    }
+}
+
+/// Iterates over the messages of a connection; ends only by WebSocketDisconnect.
+#[pyclass(frozen, module = "django_bolt._core", name = "_MessageIterator")]
+pub(crate) struct MessageIterator {
+    connection: Py<Connection>,
+    operation: Operation,
+    decoder: Option<Py<PyAny>>,
+    /// The awaitable of the last step, used again when nobody else holds it.
+    last: GilCell<Option<Py<Awaitable>>>,
+}
+
+impl MessageIterator {
+    pub(crate) fn new(connection: Py<Connection>, operation: Operation, decoder: Option<Py<PyAny>>) -> Self {
+        Self { connection, operation, decoder, last: GilCell::new(None) }
+    }
+
+    /// Make the last awaitable new again, if only this iterator knows it.
+    #[inline]
+    fn recycle<'py>(&self, py: Python<'py>) -> Option<Bound<'py, Awaitable>> {
+        let last = self.last.borrow_mut(py);
+        let last = last.as_ref()?;
+        // SAFETY: `last` is a valid object; reading its reference count has no effect.
+        let is_unshared = unsafe { ffi::Py_REFCNT(last.as_ptr()) } == 1;
+        let mut inner = last.get().inner.borrow_mut(py);
+        if !is_unshared || inner.stage != Stage::Finished {
+            return None;
+        }
+        inner.stage = Stage::New;
+        drop(inner);
+        Some(last.bind(py).clone())
+    }
+}
+
+#[pymethods]
+impl MessageIterator {
+    fn __aiter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    #[inline]
+    fn __anext__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Awaitable>> {
+        if let Some(recycled) = self.recycle(py) {
+            return Ok(recycled);
+        }
+        let decoder = self.decoder.as_ref().map(|decoder| decoder.clone_ref(py));
+        let awaitable = Awaitable::on(self.connection.bind(py), self.operation, decoder)?;
+        let before = self.last.borrow_mut(py).replace(awaitable.clone().unbind());
+        drop(before);
+        Ok(awaitable)
+    }
+}
+
+fn stop_iteration(value: &Bound<'_, PyAny>) -> PyErr {
+    // A tuple as the only argument would be spread into several; wrapped, it stays one.
+    match PyTuple::new(value.py(), [value]) {
+        Ok(arguments) => PyStopIteration::new_err(arguments.unbind()),
+        Err(error) => error,
+    }
+}
+
+/// Call `callback(argument)` inside `context`, as a loop's handle would.
+fn run_in_context(
+    callback: &Bound<'_, PyAny>,
+    context: Option<&Bound<'_, PyAny>>,
+    argument: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let Some(context) = context else {
+        return callback.call1((argument,)).map(drop);
+    };
+    let py = callback.py();
+    // SAFETY: `context` is an owned reference to the `Context` that asyncio passed to `add_done_callback`;
+    // `PyContext_Enter` itself raises TypeError for any other object.
+    if unsafe { ffi::PyContext_Enter(context.as_ptr()) } != 0 {
+        return Err(PyErr::fetch(py));
+    }
+    let result = callback.call1((argument,)).map(drop);
+    // SAFETY: entered just above on this thread; asyncio leaves the contexts that it enters in turn.
+    if unsafe { ffi::PyContext_Exit(context.as_ptr()) } != 0 {
+        return Err(PyErr::fetch(py));
+    }
+    result
+}
+
+/// `am_send` for [`Awaitable`]: returns a value without the StopIteration that PyO3's `__next__` needs.
+unsafe extern "C" fn am_send(
+    slf: *mut ffi::PyObject,
+    _value: *mut ffi::PyObject,
+    result: *mut *mut ffi::PyObject,
+) -> ffi::PySendResult {
+    // SAFETY: the interpreter calls slots with its lock held, a valid `self` of this very type, and a place for the
+    // result.
+    unsafe {
+        match step_slot(slf) {
+            Stepped::Value(value) => {
+                *result = value;
+                ffi::PySendResult::PYGEN_RETURN
+            }
+            Stepped::Suspended => {
+                ffi::Py_INCREF(slf);
+                *result = slf;
+                ffi::PySendResult::PYGEN_NEXT
+            }
+            Stepped::Raised => {
+                *result = ptr::null_mut();
+                ffi::PySendResult::PYGEN_ERROR
+            }
+        }
+    }
+}
+
+/// `tp_iternext` for [`Awaitable`], which Python 3.12 and later use in `await`: a result of None needs no exception.
+unsafe extern "C" fn iternext(slf: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: as for `am_send`.
+    unsafe {
+        match step_slot(slf) {
+            Stepped::Suspended => {
+                ffi::Py_INCREF(slf);
+                slf
+            }
+            Stepped::Value(value) => {
+                if value != ffi::Py_None() {
+                    set_stop_iteration(value);
+                }
+                ffi::Py_DECREF(value);
+                ptr::null_mut()
+            }
+            Stepped::Raised => ptr::null_mut(),
+        }
+    }
+}
+
+/// Raise StopIteration(value).
+///
+/// # Safety
+///
+/// `value` is a valid object; the interpreter lock is held.
+unsafe fn set_stop_iteration(value: *mut ffi::PyObject) {
+    // SAFETY: the caller's promise; the exception is built first, since setting it by class would spread a tuple and
+    // take an exception for the instance itself.
+    unsafe {
+        let exception = ffi::PyObject_CallOneArg(ffi::PyExc_StopIteration, value);
+        if !exception.is_null() {
+            ffi::PyErr_SetObject(ffi::PyExc_StopIteration, exception);
+            ffi::Py_DECREF(exception);
+        }
+    }
+}
+
+enum Stepped {
+    /// An owned reference.
+    Value(*mut ffi::PyObject),
+    Suspended,
+    /// The Python error indicator is set.
+    Raised,
+}
+
+/// Step the awaitable behind a slot's `self`; a panic becomes a Python exception.
+///
+/// # Safety
+///
+/// `slf` is a valid [`Awaitable`]; the interpreter lock is held.
+unsafe fn step_slot(slf: *mut ffi::PyObject) -> Stepped {
+    Python::attach(|py| {
+        let step = || {
+            // SAFETY: the caller's promise on the pointer and its type.
+            let slf = unsafe { Bound::from_borrowed_ptr(py, slf).cast_into_unchecked::<Awaitable>() };
+            Awaitable::step(&slf)
+        };
+        match catch_unwind(AssertUnwindSafe(step)) {
+            Ok(Ok(Some(value))) => Stepped::Value(value.into_ptr()),
+            Ok(Ok(None)) => Stepped::Suspended,
+            Ok(Err(error)) => {
+                error.restore(py);
+                Stepped::Raised
+            }
+            Err(_) => {
+                pyo3::panic::PanicException::new_err("the native core panicked").restore(py);
+                Stepped::Raised
+            }
+        }
+    })
+}
+
+/// Put the fast slots into the type that PyO3 made.
+pub(crate) fn install_slots(py: Python<'_>) {
+    let awaitable = Awaitable::type_object(py);
+    let type_object = awaitable.as_type_ptr();
+    // SAFETY: PyO3 makes heap types, so `type_object` leads a `PyHeapTypeObject`, whose `as_async` is what
+    // `tp_as_async` points to (PyO3 fills `am_await`, so it is set). This runs while the module is made, before any
+    // instance exists and with the lock held. The functions have the signatures of their slots and treat `self` as the
+    // `Awaitable` that it is, the type being final.
+    unsafe {
+        let methods = (*type_object).tp_as_async;
+        if methods.is_null() {
+            return; // PyO3's own `__next__` does the same, slower
+        }
+        (*methods).am_send = Some(am_send);
+        (*type_object).tp_iternext = Some(iternext);
+        ffi::PyType_Modified(type_object);
+    }
+}

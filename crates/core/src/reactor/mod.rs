@@ -1,0 +1,526 @@
+//! The reactor: one poller with every socket of one event loop, read and written in batches.
+//!
+//! The loop watches only the poller's descriptor. When it fires, a batch runs: take the ready sockets, read, parse and
+//! wake handlers, then flush what they sent. Registration is edge-triggered, so pausing and resuming costs no system
+//! call; whoever stops before the kernel's buffer is empty remembers it (`State::readable`).
+//!
+//! Knows nothing of Django, nor of what an endpoint is.
+
+mod entries;
+mod handshakes;
+mod queues;
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use mio::event::Event;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Registry, Token};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PySystemExit, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use socket2::Socket;
+
+use crate::awaitable::Awaitable;
+use crate::connection::{Connection, Expired, Reading};
+use crate::gil_cell::GilCell;
+use crate::options::Options;
+use crate::timers::{Clock, Timers};
+use entries::{Entries, Entry, Listener};
+pub(crate) use queues::Queues;
+
+/// Events taken from the poller at once.
+const MAX_EVENTS: usize = 1024;
+/// Bytes read by one system call.
+const READ_SIZE: usize = 64 * 1024;
+/// Bytes read from one connection before the others have their turn.
+const READ_BUDGET: usize = 4 * READ_SIZE;
+/// Rounds of flushing and waking in one batch before the loop has its turn.
+const MAX_ROUNDS: usize = 16;
+
+#[pyclass(frozen, module = "django_bolt._core")]
+pub(crate) struct Reactor {
+    pub(crate) options: Options,
+    pub(crate) queues: GilCell<Queues>,
+    entries: GilCell<Entries>,
+    timers: GilCell<Timers>,
+    poll: GilCell<Poll>,
+    registry: Registry,
+    events: GilCell<Option<Events>>,
+    buffer: GilCell<Vec<u8>>,
+    /// The loop's timer: when it fires, and its handle.
+    alarm: GilCell<Option<(u64, Py<PyAny>)>>,
+    event_loop: Py<PyAny>,
+    connection_class: Py<PyAny>,
+    application: Py<PyAny>,
+    http: Option<Py<PyAny>>,
+    clock: Clock,
+    batch_time: AtomicU64,
+    in_batch: AtomicBool,
+    is_scheduled: AtomicBool,
+    is_closed: AtomicBool,
+    /// Accepting waits until there is room again.
+    is_accept_paused: AtomicBool,
+    thread: OnceLock<ThreadId>,
+}
+
+// ── for connections ───────────────────────────────────────────────────────────────────────────────────────────────
+
+impl Reactor {
+    /// Milliseconds on the reactor's clock; inside a batch those of its start.
+    #[inline]
+    pub(crate) fn now(&self, _py: Python<'_>) -> u64 {
+        if self.in_batch.load(Ordering::Relaxed) {
+            self.batch_time.load(Ordering::Relaxed)
+        } else {
+            self.clock.now()
+        }
+    }
+
+    pub(crate) fn event_loop<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        self.event_loop.bind(py).clone()
+    }
+
+    #[inline]
+    pub(crate) fn has_work(&self, py: Python<'_>) -> bool {
+        self.queues.borrow_mut(py).has_work()
+    }
+
+    /// See to it that the queues are worked off: at the end of the batch, or in the loop's next turn. From any thread.
+    #[inline]
+    pub(crate) fn request_run(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let this = slf.get();
+        if this.in_batch.load(Ordering::Relaxed) || this.is_scheduled.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        Self::schedule_run(slf)
+    }
+
+    #[cold]
+    fn schedule_run(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let this = slf.get();
+        if this.is_closed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let is_own_thread = this.thread.get().is_none_or(|owner| *owner == thread::current().id());
+        let method = if is_own_thread { "call_soon" } else { "call_soon_threadsafe" };
+        this.is_scheduled.store(true, Ordering::Relaxed);
+        let scheduled = this.event_loop.bind(slf.py()).call_method1(method, (slf.getattr("_run")?,));
+        if scheduled.is_err() {
+            this.is_scheduled.store(false, Ordering::Relaxed);
+        }
+        scheduled.map(drop)
+    }
+}
+
+// ── batches ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Keeps the first error that must end the loop while the rest of a batch is seen to.
+#[derive(Default)]
+struct FirstError(Option<PyErr>);
+
+impl FirstError {
+    fn note(&mut self, result: PyResult<()>) {
+        if let Err(error) = result {
+            self.0.get_or_insert(error);
+        }
+    }
+}
+
+impl Reactor {
+    fn run_batch(slf: &Bound<'_, Self>, batch: impl FnOnce(&mut FirstError)) -> PyResult<()> {
+        let this = slf.get();
+        if this.is_closed.load(Ordering::Relaxed) || this.in_batch.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        this.batch_time.store(this.clock.now(), Ordering::Relaxed);
+        let mut first_error = FirstError::default();
+        batch(&mut first_error);
+        this.work_off(slf, &mut first_error);
+        this.in_batch.store(false, Ordering::Relaxed);
+        if !this.is_closed.load(Ordering::Relaxed) {
+            first_error.note(Self::set_alarm(slf));
+            if this.has_work(slf.py()) {
+                first_error.note(Self::request_run(slf));
+            }
+        }
+        first_error.0.map_or(Ok(()), Err)
+    }
+
+    fn handle_events(&self, slf: &Bound<'_, Self>, first_error: &mut FirstError) {
+        let py = slf.py();
+        let Some(mut events) = self.events.borrow_mut(py).take() else { return };
+        let polled = self.poll.borrow_mut(py).poll(&mut events, Some(Duration::ZERO));
+        if polled.is_ok() {
+            for event in &events {
+                first_error.note(self.handle_event(slf, event));
+            }
+        }
+        *self.events.borrow_mut(py) = Some(events);
+    }
+
+    #[inline]
+    fn handle_event(&self, slf: &Bound<'_, Self>, event: &Event) -> PyResult<()> {
+        let py = slf.py();
+        let token = event.token().0;
+        let connection = match self.entries.borrow_mut(py).get_mut(token) {
+            None => return Ok(()),
+            Some(Entry::Live(connection)) => Some(connection.clone_ref(py)),
+            Some(_) => None,
+        };
+        match connection {
+            Some(connection) => self.handle_connection_event(connection.bind(py), event),
+            None => self.handle_other_event(slf, token),
+        }
+    }
+
+    #[inline]
+    fn handle_connection_event(&self, connection: &Bound<'_, Connection>, event: &Event) -> PyResult<()> {
+        let is_readable = event.is_readable() || event.is_read_closed() || event.is_error();
+        Connection::with(connection, |state, env| {
+            if event.is_writable() {
+                state.on_writable();
+                state.flush(env);
+            }
+            if is_readable {
+                let is_broken = event.is_write_closed() || event.is_error();
+                state.on_readable(env, event.is_read_closed(), is_broken);
+            }
+        })?;
+        if is_readable {
+            self.read(connection)?;
+        }
+        Ok(())
+    }
+
+    /// Read what is there, and run the handler after each piece.
+    #[inline]
+    fn read(&self, connection: &Bound<'_, Connection>) -> PyResult<()> {
+        let py = connection.py();
+        let mut budget = READ_BUDGET;
+        loop {
+            let (reading, receiver) = Connection::with(connection, |state, env| {
+                let reading = state.read(env, &mut self.buffer.borrow_mut(py));
+                (reading, state.take_ready_receiver())
+            })?;
+            if let Some(receiver) = receiver {
+                Awaitable::wake(receiver.bind(py))?;
+            }
+            let Reading::More(count) = reading else { return Ok(()) };
+            budget = budget.saturating_sub(count.max(1));
+            if budget == 0 {
+                self.queues.borrow_mut(py).ready.push(connection.clone().unbind());
+                return Ok(());
+            }
+        }
+    }
+
+    /// Work off the queues: read where an edge has passed already, wake who waits, flush.
+    fn work_off(&self, slf: &Bound<'_, Self>, first_error: &mut FirstError) {
+        let py = slf.py();
+        let ready = std::mem::take(&mut self.queues.borrow_mut(py).ready);
+        for connection in ready {
+            first_error.note(self.read(connection.bind(py)));
+        }
+        for _ in 0..MAX_ROUNDS {
+            self.wake_all(py, first_error);
+            if !self.flush_all(py, first_error) {
+                break;
+            }
+        }
+        self.forget_ended(slf, first_error);
+        self.collect_timers(py);
+    }
+
+    fn wake_all(&self, py: Python<'_>, first_error: &mut FirstError) {
+        for _ in 0..MAX_ROUNDS {
+            let wakes = std::mem::take(&mut self.queues.borrow_mut(py).wakes);
+            if wakes.is_empty() {
+                return;
+            }
+            for waiter in wakes {
+                first_error.note(Awaitable::wake(waiter.bind(py)));
+            }
+        }
+    }
+
+    /// Flush every connection that has something to send; false if there was none.
+    fn flush_all(&self, py: Python<'_>, first_error: &mut FirstError) -> bool {
+        let mut dirty = std::mem::take(&mut self.queues.borrow_mut(py).dirty);
+        if dirty.is_empty() {
+            return false;
+        }
+        for connection in dirty.drain(..) {
+            first_error.note(Connection::with(connection.bind(py), |state, env| state.flush(env)));
+        }
+        let mut queues = self.queues.borrow_mut(py);
+        if queues.dirty.is_empty() {
+            queues.dirty = dirty; // keep the capacity
+        }
+        true
+    }
+
+    fn forget_ended(&self, slf: &Bound<'_, Self>, first_error: &mut FirstError) {
+        let py = slf.py();
+        let ended = std::mem::take(&mut self.queues.borrow_mut(py).ended);
+        for token in ended {
+            let entry = self.entries.borrow_mut(py).remove(token);
+            drop(entry);
+        }
+        first_error.note(self.resume_accepting(slf));
+    }
+
+    fn collect_timers(&self, py: Python<'_>) {
+        let mut queues = self.queues.borrow_mut(py);
+        let mut timers = self.timers.borrow_mut(py);
+        for (at, token) in queues.deadlines.drain(..) {
+            timers.add(at, token);
+        }
+    }
+
+    /// Log an exception that came out of what we call, and go on; what must end the loop is passed on.
+    fn report(&self, py: Python<'_>, error: PyErr, message: &str) -> PyResult<()> {
+        if error.is_instance_of::<PyKeyboardInterrupt>(py) || error.is_instance_of::<PySystemExit>(py) {
+            return Err(error);
+        }
+        let context = PyDict::new(py);
+        context.set_item("message", message)?;
+        context.set_item("exception", error.into_value(py))?;
+        self.event_loop.bind(py).call_method1("call_exception_handler", (context,)).map(drop)
+    }
+}
+
+// ── time ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+impl Reactor {
+    /// Have the loop call us when the earliest timer is due.
+    fn set_alarm(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let Some(earliest) = this.timers.borrow_mut(py).earliest() else { return Ok(()) };
+        let before = {
+            let mut alarm = this.alarm.borrow_mut(py);
+            if alarm.as_ref().is_some_and(|(at, _)| *at <= earliest) {
+                return Ok(());
+            }
+            alarm.take()
+        };
+        if let Some((_, handle)) = before {
+            handle.call_method0(py, "cancel")?;
+        }
+        // One millisecond more than the difference, since the clock cuts off fractions.
+        let delay = Duration::from_millis(earliest.saturating_sub(this.clock.now()) + 1).as_secs_f64();
+        let handle = this.event_loop.bind(py).call_method1("call_later", (delay, slf.getattr("_tick")?))?;
+        *this.alarm.borrow_mut(py) = Some((earliest, handle.unbind()));
+        Ok(())
+    }
+
+    fn expire(&self, slf: &Bound<'_, Self>, first_error: &mut FirstError) {
+        let py = slf.py();
+        let now = self.batch_time.load(Ordering::Relaxed);
+        loop {
+            let due = self.timers.borrow_mut(py).pop_due(now);
+            let Some((at, token)) = due else { return };
+            first_error.note(self.expire_entry(slf, token, at, now));
+        }
+    }
+
+    fn expire_entry(&self, slf: &Bound<'_, Self>, token: usize, at: u64, now: u64) -> PyResult<()> {
+        let py = slf.py();
+        let connection = match self.entries.borrow_mut(py).get_mut(token) {
+            None => return Ok(()),
+            Some(Entry::Live(connection)) => Some(connection.clone_ref(py)),
+            Some(_) => None,
+        };
+        let Some(connection) = connection else { return self.expire_other(slf, token, at, now) };
+        match Connection::with(connection.bind(py), |state, env| state.on_timer(env, at))? {
+            Expired::Nothing => Ok(()),
+            Expired::Cancel(task) => task.call_method0(py, "cancel").map(drop),
+        }
+    }
+}
+
+// ── registration ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+impl Reactor {
+    fn register(&self, socket: &Socket, token: usize) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.registry.register(&mut SourceFd(&socket.as_raw_fd()), Token(token), interest)
+    }
+
+    fn deregister(&self, socket: &Socket) -> io::Result<()> {
+        self.registry.deregister(&mut SourceFd(&socket.as_raw_fd()))
+    }
+}
+
+fn check_descriptor(descriptor: RawFd) -> PyResult<()> {
+    if descriptor < 0 {
+        return Err(PyValueError::new_err(format!("not a descriptor: {descriptor}")));
+    }
+    Ok(())
+}
+
+#[pymethods]
+impl Reactor {
+    #[new]
+    #[pyo3(signature = (r#loop, connection_class, application, http=None, options=None))]
+    fn new(
+        r#loop: Py<PyAny>,
+        connection_class: Py<PyAny>,
+        application: Py<PyAny>,
+        http: Option<Py<PyAny>>,
+        options: Option<Options>,
+    ) -> PyResult<Self> {
+        let poll = Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        Ok(Self {
+            options: options.unwrap_or_default(),
+            queues: GilCell::new(Queues::default()),
+            entries: GilCell::new(Entries::default()),
+            timers: GilCell::new(Timers::default()),
+            poll: GilCell::new(poll),
+            registry,
+            events: GilCell::new(Some(Events::with_capacity(MAX_EVENTS))),
+            buffer: GilCell::new(vec![0; READ_SIZE]),
+            alarm: GilCell::new(None),
+            event_loop: r#loop,
+            connection_class,
+            application,
+            http,
+            clock: Clock::start(),
+            batch_time: AtomicU64::new(0),
+            in_batch: AtomicBool::new(false),
+            is_scheduled: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
+            is_accept_paused: AtomicBool::new(false),
+            thread: OnceLock::new(),
+        })
+    }
+
+    fn start(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let this = slf.get();
+        if this.thread.set(thread::current().id()).is_err() {
+            return Err(PyRuntimeError::new_err("the reactor was started already"));
+        }
+        let descriptor = this.poll.borrow_mut(slf.py()).as_raw_fd();
+        let arguments = (descriptor, slf.getattr("_poll")?);
+        this.event_loop.bind(slf.py()).call_method1("add_reader", arguments)?;
+        Self::request_run(slf)
+    }
+
+    fn listen(&self, py: Python<'_>, descriptor: RawFd) -> PyResult<()> {
+        check_descriptor(descriptor)?;
+        // SAFETY: the caller's descriptor is open for the length of this call, in which it is only duplicated; a wrong
+        // number makes the duplication fail.
+        let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
+        let socket = Socket::from(borrowed.try_clone_to_owned()?);
+        socket.set_nonblocking(true)?;
+        let mut entries = self.entries.borrow_mut(py);
+        self.registry.register(
+            &mut SourceFd(&socket.as_raw_fd()),
+            Token(entries.next_token()),
+            Interest::READABLE,
+        )?;
+        entries.insert(Entry::Listener(Listener { socket }));
+        Ok(())
+    }
+
+    fn stop_listening(&self, py: Python<'_>) {
+        let mut entries = self.entries.borrow_mut(py);
+        for token in entries.tokens() {
+            if let Some(Entry::Listener(listener)) = entries.get_mut(token) {
+                // The listening socket may live on in another process, where it must wake nobody here.
+                let _ = self.deregister(&listener.socket);
+                entries.remove(token);
+            }
+        }
+    }
+
+    #[pyo3(signature = (descriptor, data=None))]
+    fn adopt(slf: &Bound<'_, Self>, descriptor: RawFd, data: Option<&Bound<'_, PyBytes>>) -> PyResult<()> {
+        check_descriptor(descriptor)?;
+        // SAFETY: the documented contract gives the descriptor to the reactor; it is closed with the socket, once.
+        let socket = Socket::from(unsafe { OwnedFd::from_raw_fd(descriptor) });
+        let this = slf.get();
+        if this.is_closed.load(Ordering::Relaxed) {
+            return Err(PyRuntimeError::new_err("the reactor is closed"));
+        }
+        socket.set_nonblocking(true)?;
+        let peer = socket.peer_addr().ok().and_then(|address| address.as_socket());
+        let received = data.map(|data| data.as_bytes().to_vec()).unwrap_or_default();
+        this.add_pending(slf.py(), socket, peer, received)?;
+        Self::request_run(slf)
+    }
+
+    fn connections(&self, py: Python<'_>) -> Vec<Py<Connection>> {
+        let mut entries = self.entries.borrow_mut(py);
+        let tokens = entries.tokens();
+        tokens
+            .into_iter()
+            .filter_map(|token| match entries.get_mut(token) {
+                Some(Entry::Live(connection)) => Some(connection.clone_ref(py)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[getter]
+    fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        self.queues.borrow_mut(py).counters.to_dict(py)
+    }
+
+    fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        if this.is_closed.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let tokens = this.entries.borrow_mut(py).tokens();
+        for token in tokens {
+            let entry = this.entries.borrow_mut(py).remove(token);
+            if let Some(Entry::Live(connection)) = entry {
+                Connection::with(connection.bind(py), |state, env| state.finish(env))?;
+            }
+        }
+        let mut first_error = FirstError::default();
+        this.wake_all(py, &mut first_error);
+        *this.queues.borrow_mut(py) = Queues::default();
+        if let Some((_, handle)) = this.alarm.borrow_mut(py).take() {
+            handle.call_method0(py, "cancel")?;
+        }
+        if this.thread.get().is_some() {
+            let descriptor = this.poll.borrow_mut(py).as_raw_fd();
+            this.event_loop.bind(py).call_method1("remove_reader", (descriptor,))?;
+        }
+        first_error.0.map_or(Ok(()), Err)
+    }
+
+    /// The poller's descriptor is ready.
+    #[pyo3(name = "_poll")]
+    fn on_poll(slf: &Bound<'_, Self>) -> PyResult<()> {
+        Self::run_batch(slf, |first_error| slf.get().handle_events(slf, first_error))
+    }
+
+    /// Work was left in the queues outside of a batch.
+    #[pyo3(name = "_run")]
+    fn on_run(slf: &Bound<'_, Self>) -> PyResult<()> {
+        slf.get().is_scheduled.store(false, Ordering::Relaxed);
+        Self::run_batch(slf, |_| ())
+    }
+
+    /// A timer may be due. What has arrived counts first: a loop that was held up must not take it for silence.
+    #[pyo3(name = "_tick")]
+    fn on_tick(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let before = slf.get().alarm.borrow_mut(slf.py()).take();
+        drop(before);
+        Self::run_batch(slf, |first_error| {
+            slf.get().handle_events(slf, first_error);
+            slf.get().collect_timers(slf.py());
+            slf.get().expire(slf, first_error);
+        })
+    }
+}

@@ -1,0 +1,82 @@
+"""Authentication and guards of the endpoints that name none, from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
+
+from django_bolt.auth.backends import BaseAuthentication
+from django_bolt.auth.guards import BaseGuard
+from django_bolt.conf import bolt_settings
+
+__all__ = ["default_authentication", "default_guards", "make_authentication", "make_guards"]
+
+T = TypeVar("T")
+
+
+@lru_cache(maxsize=1)
+def default_authentication() -> tuple[BaseAuthentication, ...]:
+    """Return the authentication of the settings, made once and again after `override_settings`.
+
+    Raises:
+        ImproperlyConfigured: An entry cannot be imported, or is no authentication.
+    """
+    return _load(bolt_settings().authentication, BaseAuthentication)
+
+
+@lru_cache(maxsize=1)
+def default_guards() -> tuple[BaseGuard, ...]:
+    """Return the guards of the settings, made once and again after `override_settings`.
+
+    Raises:
+        ImproperlyConfigured: An entry cannot be imported, or is no guard.
+    """
+    return _load(bolt_settings().guards, BaseGuard)
+
+
+def make_authentication(entries: Iterable[Any]) -> tuple[BaseAuthentication, ...]:
+    """Return authentications given as instances or as classes, the latter called without arguments.
+
+    Raises:
+        TypeError: An entry is neither.
+    """
+    return tuple(_make(entry, BaseAuthentication) for entry in entries)
+
+
+def make_guards(entries: Iterable[Any]) -> tuple[BaseGuard, ...]:
+    """Return guards given as instances or as classes, the latter called without arguments.
+
+    Raises:
+        TypeError: An entry is neither.
+    """
+    return tuple(_make(entry, BaseGuard) for entry in entries)
+
+
+def _load(entries: Iterable[Any], base: type[T]) -> tuple[T, ...]:
+    try:
+        return tuple(
+            _make(import_string(entry) if isinstance(entry, str) else entry, base) for entry in entries
+        )
+    except (ImportError, TypeError) as error:
+        raise ImproperlyConfigured(str(error)) from error
+
+
+def _make(entry: Any, base: type[T]) -> T:
+    made = entry() if isinstance(entry, type) else entry
+    if not isinstance(made, base):
+        raise TypeError(f"{type(made).__name__} is no {base.__name__}: give an instance or a class of it")
+    return made
+
+
+def _forget_defaults(*, setting: str, **kwargs: Any) -> None:
+    if setting == "BOLT":
+        default_authentication.cache_clear()
+        default_guards.cache_clear()
+
+
+setting_changed.connect(_forget_defaults, dispatch_uid="django_bolt.auth.defaults")

@@ -1,0 +1,73 @@
+"""System checks: what is wrong is said at start, not at the first connection.
+
+========================  =========================================================
+``django_bolt.E001``      ``BOLT`` has an unknown key
+``django_bolt.E002``      a value of ``BOLT`` is bad
+``django_bolt.E003``      a default authentication or guard cannot be used
+``django_bolt.E004``      a module with endpoints cannot be imported
+``django_bolt.E005``      two endpoints have one path
+========================  =========================================================
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+
+from django_bolt.auth.defaults import default_authentication, default_guards
+from django_bolt.conf import SettingProblem, find_problems
+from django_bolt.endpoints.autodiscovery import discover
+from django_bolt.endpoints.routing import Router
+from django_bolt.exceptions import EndpointCollision
+
+
+def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Check the keys and values of ``BOLT``."""
+    return [_as_error(problem) for problem in _problems()]
+
+
+def check_defaults(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that the default authentication and guards can be made."""
+    if _problems():
+        return []
+    errors: list[CheckMessage] = []
+    for key, load in (("AUTHENTICATION", default_authentication), ("GUARDS", default_guards)):
+        try:
+            load()
+        except Exception as error:
+            errors.append(Error(f"BOLT[{key!r}] cannot be used: {error}", id="django_bolt.E003"))
+    return errors
+
+
+def check_endpoints(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that the modules with endpoints can be imported, and that no two endpoints have one path."""
+    if _problems():
+        return []
+    try:
+        Router.of(endpoint for api in discover() for endpoint in api.endpoints)
+    except EndpointCollision as error:
+        return [Error(str(error), hint="Change one of the paths.", id="django_bolt.E005")]
+    except Exception as error:
+        return [Error(f"Endpoints cannot be imported: {_describe(error)}", id="django_bolt.E004")]
+    return []
+
+
+def _problems() -> list[SettingProblem]:
+    return find_problems(getattr(settings, "BOLT", {}))
+
+
+def _as_error(problem: SettingProblem) -> Error:
+    number = 1 if problem.unknown else 2
+    return Error(problem.message, hint=problem.hint, id=f"django_bolt.E00{number}")
+
+
+def _describe(error: Exception) -> str:
+    """Name the exception and the line that raised it, as a reader of a traceback would."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"

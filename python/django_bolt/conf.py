@@ -1,0 +1,212 @@
+"""Settings of django_bolt: the dict ``BOLT`` of Django's settings, typed and checked.
+
+`BoltSettings` is the one list of names, defaults, units and ranges; the system checks and the tables of the
+documentation are made from it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+__all__ = ["BoltSettings", "SettingProblem", "bolt_settings", "find_problems"]
+
+_MAX_SIZE = 2**40  # One TiB: more is a slip of the hand, and what fits in a size on every machine.
+_MAX_SECONDS = 366 * 24 * 3600
+
+
+class _Rule(NamedTuple):
+    """What a value must be, in words, and the test for it."""
+
+    wanted: str
+    accepts: Callable[[Any], bool]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MAX_SIZE
+
+
+def _is_positive_time(value: Any) -> bool:
+    return _is_number(value) and 0 < value <= _MAX_SECONDS
+
+
+def _is_sequence(value: Any) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _is_api(value: Any) -> bool:
+    return value is None or _is_dotted(value) or (_is_sequence(value) and all(map(_is_dotted, value)))
+
+
+def _is_dotted(value: Any) -> bool:
+    return isinstance(value, str) and all(part.isidentifier() for part in value.replace(":", ".").split("."))
+
+
+def _is_origin(value: Any) -> bool:
+    return isinstance(value, str) and (value in ("*", "null") or "://" in value)
+
+
+def _is_backend(value: Any) -> bool:
+    return _is_dotted(value) if isinstance(value, str) else value is not None
+
+
+_API = _Rule("None, a dotted path, or a list of dotted paths", _is_api)
+_ORIGINS = _Rule(
+    'a list of origins such as "https://example.com" or "https://*.example.com", or "*" for any',
+    lambda value: _is_sequence(value) and all(map(_is_origin, value)),
+)
+_BACKENDS = _Rule(
+    "a list of dotted paths, classes or instances",
+    lambda value: _is_sequence(value) and all(map(_is_backend, value)),
+)
+_SIZE = _Rule("a whole number of bytes of at least 1", _is_count)
+_COUNT = _Rule("a whole number of at least 1", _is_count)
+_TIME = _Rule("a number of seconds above 0", _is_positive_time)
+_TIME_OR_ZERO = _Rule(
+    "a number of seconds of at least 0", lambda value: value == 0 or _is_positive_time(value)
+)
+_TIME_OR_OFF = _Rule(
+    "a number of seconds above 0, or None to switch it off",
+    lambda value: value is None or _is_positive_time(value),
+)
+
+
+def _setting(default: Any, unit: str, rule: _Rule, description: str) -> Any:
+    metadata = {"default": default, "unit": unit, "rule": rule, "description": description}
+    return field(default=tuple(default) if isinstance(default, list) else default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoltSettings:
+    """The settings; each field is the key of the same name in upper case.
+
+    The metadata of a field holds ``default`` (as one writes it in settings), ``unit`` (empty, ``bytes`` or
+    ``seconds``) and ``description``.
+    """
+
+    api: tuple[str, ...] | None = _setting(
+        None,
+        "",
+        _API,
+        "Modules or objects to serve; None finds `api` in the project package and in each app.",
+    )
+    allowed_origins: tuple[str, ...] = _setting(
+        [], "", _ORIGINS, "Origins let in besides the request's own host and CSRF_TRUSTED_ORIGINS."
+    )
+    authentication: tuple[Any, ...] = _setting(
+        [], "", _BACKENDS, "Authentication of the endpoints that name none."
+    )
+    guards: tuple[Any, ...] = _setting([], "", _BACKENDS, "Guards of the endpoints that name none.")
+    max_message_size: int = _setting(
+        1_048_576, "bytes", _SIZE, "Largest message; a larger one closes the connection with 1009."
+    )
+    max_frame_size: int = _setting(
+        1_048_576, "bytes", _SIZE, "Largest frame; a larger one closes the connection with 1009."
+    )
+    max_head_size: int = _setting(
+        16_384, "bytes", _SIZE, "Largest head of an opening handshake; a larger one is answered with 431."
+    )
+    max_connections: int = _setting(
+        10_000, "", _COUNT, "Most connections in one process; further ones are answered with 503."
+    )
+    inbound_limit: int = _setting(
+        1_048_576, "bytes", _SIZE, "Received and not yet taken by the handler, at which reading pauses."
+    )
+    outbound_limit: int = _setting(
+        4_194_304, "bytes", _SIZE, "Queued for one client, above which it is closed with 1013 as too slow."
+    )
+    handshake_timeout: float = _setting(
+        10, "seconds", _TIME, "For the head of the opening handshake to arrive; after it, 408."
+    )
+    ping_interval: float | None = _setting(
+        20, "seconds", _TIME_OR_OFF, "Between pings to a connection that is silent."
+    )
+    ping_timeout: float | None = _setting(
+        20, "seconds", _TIME_OR_OFF, "For the answer to a ping, after which the client counts as gone."
+    )
+    close_timeout: float = _setting(
+        5, "seconds", _TIME, "For the client's Close frame, after which TCP is closed."
+    )
+    disconnect_grace: float = _setting(
+        10, "seconds", _TIME, "That a handler may outlive its client before it is cancelled."
+    )
+    drain_timeout: float = _setting(
+        10, "seconds", _TIME_OR_ZERO, "For connections to end when the server stops."
+    )
+
+
+class SettingProblem(NamedTuple):
+    """What is wrong with one key of ``BOLT``."""
+
+    key: str
+    message: str
+    hint: str
+    unknown: bool = False
+
+
+_FIELDS: dict[str, Field[Any]] = {entry.name.upper(): entry for entry in fields(BoltSettings)}
+
+
+def find_problems(bolt: Any) -> list[SettingProblem]:
+    """Return what is wrong with a value of ``settings.BOLT``, in the order of its keys."""
+    if not isinstance(bolt, Mapping):
+        return [SettingProblem("BOLT", f"BOLT must be a dict, not {bolt!r}.", "Write BOLT = {...}.")]
+    found = (_find_problem(key, value) for key, value in bolt.items())
+    return [problem for problem in found if problem]
+
+
+def _find_problem(key: Any, value: Any) -> SettingProblem | None:
+    entry = _FIELDS.get(key)
+    if entry is None:
+        return SettingProblem(str(key), f"BOLT has an unknown key {key!r}.", _nearest(str(key)), unknown=True)
+    rule: _Rule = entry.metadata["rule"]
+    if rule.accepts(value):
+        return None
+    # The values of these two may hold keys of authentication, which must not reach a terminal or a log.
+    shown = type(value).__name__ if key in ("AUTHENTICATION", "GUARDS") else repr(value)
+    return SettingProblem(key, f"BOLT[{key!r}] is {shown}.", f"It must be {rule.wanted}.")
+
+
+def _nearest(key: str) -> str:
+    close = difflib.get_close_matches(key.upper(), _FIELDS, n=1)
+    return f"Did you mean {close[0]!r}?" if close else f"The keys are: {', '.join(_FIELDS)}."
+
+
+@lru_cache(maxsize=1)
+def bolt_settings() -> BoltSettings:
+    """Return the settings, read once and again after `override_settings`.
+
+    Raises:
+        ImproperlyConfigured: ``BOLT`` has unknown keys or bad values; the text lists all of them.
+    """
+    bolt = getattr(django_settings, "BOLT", {})
+    problems = find_problems(bolt)
+    if problems:
+        raise ImproperlyConfigured(" ".join(f"{problem.message} {problem.hint}" for problem in problems))
+    return BoltSettings(**{_FIELDS[key].name: _normalise(_FIELDS[key], value) for key, value in bolt.items()})
+
+
+def _normalise(entry: Field[Any], value: Any) -> Any:
+    if entry.name == "api" and isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _forget_settings(*, setting: str, **kwargs: Any) -> None:
+    if setting == "BOLT":
+        bolt_settings.cache_clear()
+
+
+setting_changed.connect(_forget_settings, dispatch_uid="django_bolt.conf")

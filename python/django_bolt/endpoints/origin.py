@@ -1,0 +1,107 @@
+"""Whether a request is for this site, and comes from a page of it.
+
+A browser lets any page open a WebSocket to any host, and sends the cookies of that host along; only the
+``Origin`` header field tells where the page is from (RFC 6455 section 10.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from urllib.parse import SplitResult, urlsplit
+
+from django.conf import settings
+from django.http.request import split_domain_port, validate_host
+from django.utils.http import is_same_domain
+
+from django_bolt.conf import bolt_settings
+
+__all__ = ["host_of", "is_host_allowed", "is_origin_allowed"]
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_DEBUG_HOSTS = [".localhost", "127.0.0.1", "[::1]"]  # As django.http.request has it.
+
+
+def host_of(headers: Mapping[str, str]) -> str:
+    """Return the host that the client asked for, or with ``USE_X_FORWARDED_HOST`` the one its proxy names.
+
+    Args:
+        headers: Header fields, by names in lower case.
+    """
+    if settings.USE_X_FORWARDED_HOST and "x-forwarded-host" in headers:
+        return headers["x-forwarded-host"]
+    return headers.get("host", "")
+
+
+def is_host_allowed(host: str) -> bool:
+    """Return whether ``ALLOWED_HOSTS`` lets a host in, by the rules of `HttpRequest.get_host`."""
+    allowed = settings.ALLOWED_HOSTS
+    if settings.DEBUG and not allowed:
+        allowed = _DEBUG_HOSTS
+    domain, _ = split_domain_port(host)
+    return bool(domain) and validate_host(domain, allowed)
+
+
+def is_origin_allowed(origin: str | None, host: str) -> bool:
+    """Return whether a page from an origin may connect.
+
+    Let in are: clients that are no browser and send no origin, the request's own host and port, what
+    ``CSRF_TRUSTED_ORIGINS`` lists, and what ``BOLT["ALLOWED_ORIGINS"]`` lists.
+
+    Args:
+        origin: Value of the header field; None if there is none.
+        host: Host of the request, with its port if it has one.
+    """
+    if origin is None:
+        return True
+    allowed = bolt_settings().allowed_origins
+    if "*" in allowed or origin in allowed:
+        return True
+    parsed = _parse(origin)
+    if parsed is None:
+        return False
+    return _is_own(parsed, host) or _is_listed(parsed, (*settings.CSRF_TRUSTED_ORIGINS, *allowed))
+
+
+def _parse(origin: str) -> SplitResult | None:
+    """Split ``scheme://host[:port]``; None for anything else, ``null`` included."""
+    try:
+        parsed = urlsplit(origin)
+        port = parsed.port
+    except ValueError:
+        return None
+    has_more = parsed.path or parsed.query or parsed.fragment or "@" in parsed.netloc or port == 0
+    return None if has_more or not parsed.scheme or not parsed.hostname else parsed
+
+
+def _is_own(origin: SplitResult, host: str) -> bool:
+    """Compare host and port; the scheme is left out because a proxy that ends TLS hides it."""
+    default = _DEFAULT_PORTS.get(origin.scheme)
+    if default is None:
+        return False
+    domain, port = split_domain_port(host)
+    # Compared as text: int() of what a client sent may be refused for its length.
+    return (
+        bool(domain)
+        and domain == _domain_of(origin)
+        and (port or str(default)) == str(origin.port or default)
+    )
+
+
+def _domain_of(origin: SplitResult) -> str:
+    """Return the host as `split_domain_port` writes it."""
+    hostname = origin.hostname or ""
+    return f"[{hostname}]" if ":" in hostname else hostname.removesuffix(".")
+
+
+def _is_listed(origin: SplitResult, listed: Iterable[str]) -> bool:
+    """Compare with patterns such as ``https://*.example.com``, as Django's CSRF protection does."""
+    return any(_matches(origin, pattern) for pattern in listed)
+
+
+def _matches(origin: SplitResult, pattern: str) -> bool:
+    scheme, separator, netloc = pattern.partition("://")
+    if not separator or scheme.lower() != origin.scheme:
+        return False
+    if netloc.startswith("*."):
+        return is_same_domain(origin.netloc.lower(), netloc[1:].lower())
+    return origin.netloc.lower() == netloc.lower()

@@ -1,0 +1,186 @@
+"""How a connection ends when its handler does: the table *What happens when* of the documentation.
+
+Text that goes to the client never contains the text of an exception, other than of those made for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.http import Http404
+
+from django_bolt.close_codes import CloseCode
+from django_bolt.endpoints.api import Endpoint
+from django_bolt.endpoints.websocket import WebSocket, WebSocketState
+from django_bolt.exceptions import (
+    HTTPException,
+    InvalidMessage,
+    InvalidParameters,
+    UnsupportedData,
+    WebSocketDisconnect,
+    WebSocketException,
+)
+
+__all__ = ["conclude", "conclude_exception", "log_refusal", "refuse"]
+
+logger = logging.getLogger("django_bolt.endpoint")
+handshake_logger = logging.getLogger("django_bolt.handshake")
+
+# What a Django view may raise has the meaning that it has there.
+_DJANGO_STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
+    (Http404, HTTPStatus.NOT_FOUND),
+    (PermissionDenied, HTTPStatus.FORBIDDEN),
+    (SuspiciousOperation, HTTPStatus.BAD_REQUEST),
+)
+_REASONS: tuple[tuple[type[Exception], CloseCode, str], ...] = (
+    (UnsupportedData, CloseCode.UNSUPPORTED_DATA, "unsupported data"),
+    (InvalidMessage, CloseCode.INVALID_FRAME_PAYLOAD_DATA, "invalid message"),
+)
+
+
+async def refuse(
+    websocket: WebSocket, status: int, detail: Any, headers: dict[str, str] | None = None, **more: Any
+) -> None:
+    """Answer the opening handshake with a JSON body, unless it was answered or the client is gone."""
+    if websocket.state is not WebSocketState.CONNECTING:
+        return
+    with suppress(WebSocketDisconnect):
+        await websocket.reject(status, {"detail": detail, **more}, headers)
+
+
+def log_refusal(websocket: WebSocket, status: int, cause: str) -> None:
+    """Log an opening handshake that is refused: a browser tells its page nothing of it."""
+    handshake_logger.warning("Connection %s: %d %s: %s", websocket.id, status, websocket.path, cause)
+
+
+async def conclude(websocket: WebSocket) -> None:
+    """End a connection whose handler has returned."""
+    if websocket.state is WebSocketState.CONNECTING:
+        await refuse(websocket, HTTPStatus.FORBIDDEN, "The connection was not accepted.")
+    else:
+        await _close(websocket, CloseCode.NORMAL_CLOSURE)
+
+
+async def conclude_exception(websocket: WebSocket, endpoint: Endpoint, error: BaseException) -> bool:
+    """End a connection whose handler has raised.
+
+    Returns:
+        Whether that settles it; a cancellation, or the end of the process, must be raised on.
+    """
+    cause = _strip_disconnects(error)
+    match cause:
+        case None:
+            await conclude(websocket)
+        case WebSocketException():
+            await _close(websocket, cause.code, cause.reason)
+        case UnsupportedData() | InvalidMessage() if websocket.state is not WebSocketState.CONNECTING:
+            _fail_for_peer(websocket, endpoint, cause)
+        case asyncio.CancelledError():
+            await _conclude_cancelled(websocket)
+            return False
+        case Exception():
+            await _conclude_error(websocket, endpoint, cause, error)
+        case _:
+            return False
+    return True
+
+
+def _strip_disconnects(error: BaseException) -> BaseException | None:
+    """Return what is left of an exception when the client's leaving is taken out of it.
+
+    The tasks of a TaskGroup raise as a group: with the client gone they all raise WebSocketDisconnect, which
+    is as normal as one. A single other exception in the group is taken for itself.
+    """
+    if isinstance(error, WebSocketDisconnect):
+        return None
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    rest = error.split(WebSocketDisconnect)[1]
+    while isinstance(rest, BaseExceptionGroup) and len(rest.exceptions) == 1:
+        rest = rest.exceptions[0]
+    return rest
+
+
+async def _conclude_error(
+    websocket: WebSocket, endpoint: Endpoint, cause: Exception, error: BaseException
+) -> None:
+    """Answer an error: by an HTTP response before `accept`, by Close 1011 without detail after."""
+    answer = _http_answer(cause)
+    if websocket.state is WebSocketState.CONNECTED:
+        _log(websocket, endpoint, error)
+        websocket.fail(CloseCode.INTERNAL_ERROR)
+        return
+    if answer is None:
+        _log(websocket, endpoint, error)
+        answer = _plain(HTTPStatus.INTERNAL_SERVER_ERROR)
+    else:
+        log_refusal(websocket, answer[0], _summary(cause))
+    status, detail, headers, more = answer
+    await refuse(websocket, status, detail, headers, **more)
+
+
+def _summary(cause: Exception) -> str:
+    """Say why in a word; what a handler tells its client may be meant for it alone."""
+    return str(cause) if isinstance(cause, InvalidParameters) else type(cause).__name__
+
+
+_Answer = tuple[int, Any, dict[str, str], dict[str, Any]]
+
+
+def _http_answer(cause: Exception) -> _Answer | None:
+    """Return status, detail, header fields and further members of the body; None for an unforeseen error."""
+    if isinstance(cause, HTTPException):
+        return cause.status_code, cause.detail, cause.headers, {}
+    if isinstance(cause, InvalidParameters):
+        return HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid parameters.", {}, {"errors": cause.errors}
+    for kind, status in _DJANGO_STATUSES:
+        if isinstance(cause, kind):
+            return _plain(status)
+    return None
+
+
+def _plain(status: HTTPStatus) -> _Answer:
+    return status, status.phrase, {}, {}
+
+
+async def _close(websocket: WebSocket, code: int, reason: str = "") -> None:
+    if websocket.state is WebSocketState.DISCONNECTED:
+        return
+    with suppress(WebSocketDisconnect):
+        await websocket.close(code, reason)
+
+
+def _fail_for_peer(websocket: WebSocket, endpoint: Endpoint, cause: Exception) -> None:
+    """Close for a message that the handler could not use; what was in it stays out of the log."""
+    for kind, code, reason in _REASONS:
+        if isinstance(cause, kind) and websocket.state is WebSocketState.CONNECTED:
+            logger.info(
+                "Connection %s: %s: %s, closed with %d", websocket.id, endpoint.location, reason, code
+            )
+            websocket.fail(code, reason)
+
+
+async def _conclude_cancelled(websocket: WebSocket) -> None:
+    """End a connection whose task was cancelled while it was open: the process is going away."""
+    if websocket.state is WebSocketState.CONNECTING:
+        await refuse(websocket, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE.phrase)
+    elif websocket.state is WebSocketState.CONNECTED:
+        websocket.fail(CloseCode.GOING_AWAY)
+
+
+def _log(websocket: WebSocket, endpoint: Endpoint, error: BaseException) -> None:
+    client = websocket.client
+    logger.error(
+        "Connection %s from %s: %s raised at %s",
+        websocket.id,
+        f"{client[0]}:{client[1]}" if client else "an unnamed socket",
+        endpoint.location,
+        websocket.path,
+        exc_info=error,
+        extra={"connection_id": websocket.id, "path": websocket.path, "client": client},
+    )

@@ -1,0 +1,277 @@
+"""`WebSocket`, the object that a handler is given."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
+
+from django.http import QueryDict, parse_cookie
+from django.utils.datastructures import CaseInsensitiveMapping
+
+from django_bolt.endpoints.connection import Connection
+from django_bolt.endpoints.headers import Headers, check_headers, join_headers
+from django_bolt.endpoints.json_messages import decoder_for, encode_json
+from django_bolt.exceptions import WrongState
+
+if TYPE_CHECKING:
+    from django_bolt.endpoints.api import Endpoint
+
+__all__ = ["WebSocket", "WebSocketState"]
+
+T = TypeVar("T")
+
+
+class WebSocketState(IntEnum):
+    """State of a connection, as `WebSocket.state` gives it.
+
+    ::
+
+        CONNECTING ── accept() ──► CONNECTED ── close(), or the client leaves ──► DISCONNECTED
+             └──── close(), reject(), or the client leaves ─────────────────────────────▲
+    """
+
+    CONNECTING = 0
+    """Before `accept()`."""
+    CONNECTED = 1
+    """After `accept()`."""
+    DISCONNECTED = 2
+    """After close, by either side."""
+
+
+class WebSocket(Connection):
+    """One client's connection, as its handler sees it.
+
+    It begins `CONNECTING`: the opening handshake is here and waits for `accept`, `close` or `reject`. From
+    `accept` on messages go both ways, until either side closes. Connections are hashable and equal only to
+    themselves, so that they can be kept in a set.
+
+    **When the client leaves**, whatever the handler awaits raises `WebSocketDisconnect`: every ``receive_*``,
+    every ``iter_*`` loop (where Starlette's loop just ends), and the handler's own sends. Letting it pass is
+    a normal end.
+
+    All of it belongs to the event loop that the handler runs on; no method may be called from another thread.
+    """
+
+    __slots__ = ()
+
+    CACHE_SLOTS: ClassVar[tuple[str, ...]] = (
+        "_context",
+        "_cookies",
+        "_endpoint",
+        "_headers",
+        "_path_params",
+        "_query_params",
+        "_scheme",
+    )
+    """Slots that a concrete class must add; filled when first needed, so that an idle connection is small."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id} {self.path} {self.state.name}>"
+
+    @property
+    def state(self) -> WebSocketState:
+        """State of the connection."""
+        return WebSocketState(self.ready_state)
+
+    @property
+    def path(self) -> str:
+        """Path of the request target as sent, percent-encoded and without the query: fit for a log."""
+        return self.target.partition("?")[0]
+
+    @property
+    def url(self) -> str:
+        """The URL that the client connected to, such as ``ws://example.com/ws/chat?room=1``.
+
+        The query may carry a token: do not log it.
+        """
+        return f"{_cached(self, '_scheme', lambda: 'ws')}://{self.headers.get('host', '')}{self.target}"
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The endpoint that serves the connection."""
+        return _cached(self, "_endpoint", self._no_endpoint)
+
+    @property
+    def path_params(self) -> dict[str, str]:
+        """Path parameters by name: their text, percent-decoded. The handler's arguments are converted."""
+        return _cached(self, "_path_params", dict[str, str])
+
+    @property
+    def query_params(self) -> QueryDict:
+        """Query parameters, as ``request.GET`` of a view: ``["key"]`` is the last value.
+
+        Raises:
+            TooManyFieldsSent: There are more than ``DATA_UPLOAD_MAX_NUMBER_FIELDS``; before `accept`, letting
+                it pass is answered with HTTP 400.
+        """
+        return _cached(self, "_query_params", lambda: QueryDict(self.target.partition("?")[2]))
+
+    @property
+    def headers(self) -> CaseInsensitiveMapping[str]:
+        """Header fields of the opening handshake, by names in any case.
+
+        A repeated field is one value, joined by commas (RFC 9110 section 5.3); `raw_headers` has each by
+        itself.
+        """
+        return _cached(self, "_headers", lambda: CaseInsensitiveMapping(join_headers(self.raw_headers)))
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """Cookies by name, as ``request.COOKIES`` of a view."""
+        return _cached(self, "_cookies", lambda: parse_cookie(self.headers.get("cookie", "")))
+
+    @property
+    def subprotocols(self) -> list[str]:
+        """Subprotocols that the client offers, best first."""
+        offered = self.headers.get("sec-websocket-protocol", "").split(",")
+        return [name.strip() for name in offered if name.strip()]
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """A dict for the connection's life.
+
+        Authentication fills ``user_id``, ``claims`` and ``backend`` (the name of the authentication's class);
+        the handler may add what it likes.
+        """
+        return _cached(self, "_context", dict[str, Any])
+
+    def accept(
+        self, subprotocol: str | None = None, headers: Headers | None = None
+    ) -> Coroutine[Any, Any, None]:
+        """Accept the connection: complete the opening handshake with 101.
+
+        Arguments are checked at the call, the rest when awaited.
+
+        Args:
+            subprotocol: One of `subprotocols`, or None for none.
+            headers: Further header fields of the response; pairs, where a name repeats.
+
+        Raises:
+            WebSocketDisconnect: The client has left.
+            WrongState: The opening handshake was answered already. It is a RuntimeError.
+            ValueError: The client does not offer the subprotocol, or a header field is not clean.
+        """
+        self._require_connecting("accept()")
+        if subprotocol is not None and subprotocol not in self.subprotocols:
+            offered = ", ".join(self.subprotocols) or "none"
+            raise ValueError(f"Subprotocol {subprotocol!r} was not offered by the client; offered: {offered}")
+        return self.accept_handshake(subprotocol, check_headers(headers))
+
+    def reject(
+        self, status: int = 403, body: Any = b"", headers: Headers | None = None
+    ) -> Coroutine[Any, Any, None]:
+        """Refuse the connection: answer the opening handshake with an HTTP response.
+
+        A browser does not show the response to its page; to tell a page why, use `close`.
+
+        Args:
+            status: HTTP status, 200 to 599.
+            body: Bytes as they are, `str` as plain text, anything else as JSON.
+            headers: Further header fields of the response; a ``Content-Type`` here counts.
+
+        Raises:
+            WrongState: The opening handshake was answered already. It is a RuntimeError.
+            ValueError: The status is out of range, or a header field is not clean.
+            TypeError: The body has no JSON form.
+        """
+        self._require_connecting("reject()")
+        if not 200 <= status <= 599:
+            raise ValueError(f"Status {status} cannot end an opening handshake: use 200 to 599")
+        content_type, content = _encode_body(body)
+        pairs = check_headers(headers)
+        if content_type and all(name.lower() != "content-type" for name, _ in pairs):
+            pairs.append(("Content-Type", content_type))
+        return self.reject_handshake(status, pairs, content)
+
+    def send_json(self, data: Any) -> Coroutine[Any, Any, None]:
+        """Send data as JSON in a text message; otherwise as `send_text`.
+
+        Besides what JSON knows: dataclasses, `msgspec.Struct`, `datetime`, `UUID`, `Decimal`, `Enum`,
+        Django's lazy strings. Encoded at the call.
+
+        Raises:
+            TypeError: Some of it has no JSON form.
+            WebSocketDisconnect: The connection has ended (in its own handler only).
+        """
+        return self.send_encoded(encode_json(data))
+
+    @overload
+    def receive_json(self) -> Coroutine[Any, Any, Any]: ...
+    @overload
+    def receive_json(self, *, type: type[T]) -> Coroutine[Any, Any, T]: ...
+    @overload
+    def receive_json(self, *, type: Any) -> Coroutine[Any, Any, Any]: ...
+    def receive_json(self, *, type: Any = Any) -> Coroutine[Any, Any, Any]:  # noqa: A002 - documented name
+        """Receive a message of either kind and decode it as JSON; otherwise as `receive`.
+
+        Args:
+            type: What to decode into and check against: a `msgspec.Struct`, a dataclass, a TypedDict, a
+            union.
+
+        Raises:
+            InvalidMessage: The message is no JSON, or does not fit the type. It is consumed: the handler may
+                catch this and go on. Unhandled, it closes the connection with 1007.
+            WebSocketDisconnect: The connection has ended.
+        """
+        return self.receive_decoded(decoder_for(type))
+
+    @overload
+    def iter_json(self) -> AsyncIterator[Any]: ...
+    @overload
+    def iter_json(self, *, type: type[T]) -> AsyncIterator[T]: ...
+    @overload
+    def iter_json(self, *, type: Any) -> AsyncIterator[Any]: ...
+    def iter_json(self, *, type: Any = Any) -> AsyncIterator[Any]:  # noqa: A002 - documented name
+        """Iterate over messages, each received as by `receive_json`.
+
+        When the client leaves, the loop raises WebSocketDisconnect, as `iter_text` does. An InvalidMessage
+        ends the loop; a new one, or `receive_json`, goes on with the next message.
+        """
+        return self.iter_decoded(decoder_for(type))
+
+    def bind(self, endpoint: Endpoint, path_params: dict[str, str]) -> None:
+        """Note which endpoint serves the connection; called once, by the dispatcher."""
+        _fill(self, "_endpoint", endpoint)
+        if path_params:
+            _fill(self, "_path_params", path_params)
+
+    def release_request(self) -> None:
+        """Drop what was parsed of the request; it is parsed again when it is asked for.
+
+        Called before the handler: what authentication looked at would else stay for as long as the connection.
+        """
+        for slot in ("_cookies", "_headers", "_query_params"):
+            if hasattr(self, slot):
+                delattr(self, slot)
+
+    def _no_endpoint(self) -> Endpoint:
+        raise WrongState("endpoint", "routed", "not routed")
+
+    def _require_connecting(self, operation: str) -> None:
+        # A client that left is for the engine to report, which knows whether it did or the handler closed.
+        if self.ready_state == WebSocketState.CONNECTED:
+            raise WrongState(operation, WebSocketState.CONNECTING.name, WebSocketState.CONNECTED.name)
+
+
+def _cached(websocket: WebSocket, slot: str, make: Callable[[], T]) -> T:
+    """Return what a slot holds, and fill it when it is empty."""
+    try:
+        held: T = getattr(websocket, slot)
+    except AttributeError:
+        held = make()
+        _fill(websocket, slot, held)
+    return held
+
+
+def _fill(websocket: WebSocket, slot: str, value: Any) -> None:
+    # By name, because the slots are those of the concrete class: a base beside the native one must have none.
+    setattr(websocket, slot, value)
+
+
+def _encode_body(body: Any) -> tuple[str | None, bytes]:
+    if isinstance(body, bytes | bytearray | memoryview):
+        return None, bytes(body)
+    if isinstance(body, str):
+        return "text/plain; charset=utf-8", body.encode()
+    return "application/json", encode_json(body)

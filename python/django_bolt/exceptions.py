@@ -1,0 +1,264 @@
+"""Exceptions of django_bolt: one tree under `BoltError`.
+
+Three families say whose fault it is: `PeerError` (the client left or broke a rule), `UsageError` (the calling
+code broke a rule; also the built-in exception one would catch) and `EnvironmentFailure` (what surrounds the
+process failed). Beside them stand the exceptions that a handler raises to answer: `WebSocketException` and
+`HTTPException`.
+"""
+
+# Names are those of the specification and of the frameworks that its users know.
+# ruff: noqa: N818
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, TypedDict
+
+from django_bolt.close_codes import CloseCode, check_close
+
+__all__ = [
+    "AuthenticationFailed",
+    "BoltError",
+    "EndpointCollision",
+    "EnvironmentFailure",
+    "HTTPException",
+    "InvalidHandler",
+    "InvalidMessage",
+    "InvalidParameters",
+    "InvalidPath",
+    "ParameterError",
+    "PeerError",
+    "UnsupportedData",
+    "UsageError",
+    "WebSocketDisconnect",
+    "WebSocketException",
+    "WrongState",
+]
+
+
+class BoltError(Exception):
+    """Base of every exception that django_bolt raises.
+
+    Attributes:
+        close_code: Code of the Close frame that answers this exception when a handler lets it pass.
+    """
+
+    close_code: int = CloseCode.INTERNAL_ERROR
+
+
+class PeerError(BoltError):
+    """The peer left, or broke a rule."""
+
+
+class UsageError(BoltError):
+    """The calling code broke a rule."""
+
+
+class EnvironmentFailure(BoltError):
+    """What surrounds the process failed: a socket, a file, another service."""
+
+
+class WebSocketDisconnect(PeerError):
+    """The connection has ended.
+
+    Whatever the handler awaits raises it: `receive_*`, the `iter_*` loops and its own sends. A handler that
+    lets it pass ends normally.
+
+    Args:
+        code: Close code of the connection; 1005 if the Close frame had none, 1006 if there was no Close
+        frame. reason: Close reason.
+    """
+
+    def __init__(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+        self.close_code = code
+
+    def __str__(self) -> str:
+        return _with_reason(f"Connection closed with {int(self.code)}", self.reason)
+
+
+class UnsupportedData(PeerError):
+    """A message is of the other kind than the handler asked for.
+
+    The message is consumed; a handler that catches this may go on.
+
+    Args:
+        expected: ``"text"`` or ``"binary"``.
+        got: The other one.
+    """
+
+    close_code = CloseCode.UNSUPPORTED_DATA
+
+    def __init__(self, expected: str, got: str) -> None:
+        super().__init__(expected, got)
+        self.expected = expected
+        self.got = got
+
+    def __str__(self) -> str:
+        return f"Expected a {self.expected} message, got a {self.got} message"
+
+
+class InvalidMessage(PeerError):
+    """A message is not the JSON, or not of the type, that the handler asked for.
+
+    The message is consumed; a handler that catches this may answer it and go on.
+
+    Args:
+        reason: What is wrong.
+        path: Where in the message, as in ``$.items[0].price``; ``$`` is the whole message.
+    """
+
+    close_code = CloseCode.INVALID_FRAME_PAYLOAD_DATA
+
+    def __init__(self, reason: str, path: str = "$") -> None:
+        super().__init__(reason, path)
+        self.reason = reason
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"{self.reason} (at {self.path})"
+
+
+ParameterError = TypedDict("ParameterError", {"parameter": str, "in": str, "message": str})
+"""A parameter that is missing or does not convert: its name, ``"path"`` or ``"query"``, and what is wrong."""
+
+
+class InvalidParameters(PeerError):
+    """Parameters of the opening handshake are missing or do not convert; answered with HTTP 422.
+
+    Args:
+        errors: One entry for each parameter.
+    """
+
+    close_code = CloseCode.POLICY_VIOLATION
+
+    def __init__(self, errors: Sequence[ParameterError]) -> None:
+        super().__init__(errors)
+        self.errors = list(errors)
+
+    def __str__(self) -> str:
+        return "Invalid parameters: " + ", ".join(error["parameter"] for error in self.errors)
+
+
+class WrongState(UsageError, RuntimeError):
+    """A method was called in a state of the connection that does not allow it.
+
+    Args:
+        operation: What was called.
+        expected: Name of the state that it needs.
+        got: Name of the state that the connection is in.
+    """
+
+    def __init__(self, operation: str, expected: str, got: str) -> None:
+        super().__init__(operation, expected, got)
+        self.operation = operation
+        self.expected = expected
+        self.got = got
+
+    def __str__(self) -> str:
+        return f"{self.operation} needs a connection in state {self.expected}; this one is {self.got}"
+
+
+class InvalidPath(UsageError, ValueError):
+    """The path of an endpoint cannot be served."""
+
+
+class InvalidHandler(UsageError, TypeError):
+    """A function cannot be the handler of an endpoint."""
+
+
+class EndpointCollision(UsageError, ValueError):
+    """Two endpoints have one path.
+
+    Args:
+        path: The path of the second.
+        first: Where the endpoint is that was registered first, as ``module.function (file:line)``.
+        second: Where the other one is.
+    """
+
+    def __init__(self, path: str, first: str, second: str) -> None:
+        super().__init__(path, first, second)
+        self.path = path
+        self.first = first
+        self.second = second
+
+    def __str__(self) -> str:
+        return f"Two endpoints on one path {self.path!r}: {self.first} and {self.second}"
+
+
+class WebSocketException(BoltError):
+    """Raised by a handler to close the connection with a code and a reason.
+
+    Args:
+        code: Close code; 4000 to 4999 are free for the application.
+        reason: Close reason, sent to the peer.
+
+    Raises:
+        ValueError: The code may not be sent, or the reason exceeds 123 bytes of UTF-8.
+    """
+
+    def __init__(self, code: int, reason: str = "") -> None:
+        check_close(code, reason)
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+        self.close_code = code
+
+    def __str__(self) -> str:
+        return _with_reason(f"Close {int(self.code)}", self.reason)
+
+
+class HTTPException(BoltError):
+    """Raised before `accept` to answer the opening handshake with an HTTP response.
+
+    Raised later, it is an error of the handler: logged, and answered with Close 1011.
+
+    Args:
+        status_code: HTTP status, 200 to 599.
+        detail: What the JSON body carries as ``detail``; by default the phrase of the status.
+        headers: Header fields of the response.
+
+    Raises:
+        ValueError: The status is out of range.
+    """
+
+    def __init__(
+        self, status_code: int, detail: Any = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        if not 200 <= status_code <= 599:
+            raise ValueError(f"Status {status_code} cannot end an opening handshake: use 200 to 599")
+        super().__init__(status_code, detail, headers)
+        self.status_code = status_code
+        self.detail = _phrase(status_code) if detail is None else detail
+        self.headers = dict(headers or {})
+
+    def __str__(self) -> str:
+        return f"HTTP {self.status_code}: {self.detail}"
+
+
+class AuthenticationFailed(HTTPException):
+    """The credentials of an opening handshake are wrong; answered with HTTP 401.
+
+    Args:
+        detail: Text for the peer. It must not contain the credentials.
+    """
+
+    close_code = CloseCode.UNAUTHORIZED
+
+    def __init__(self, detail: str = "Authentication failed.") -> None:
+        super().__init__(HTTPStatus.UNAUTHORIZED, detail)
+        self.args = (detail,)  # What a copy or a pickle is made from.
+
+
+def _with_reason(text: str, reason: str) -> str:
+    return f"{text}: {reason}" if reason else text
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""

@@ -1,0 +1,137 @@
+"""``manage.py runbolt``: serve the Django site and its WebSocket endpoints on one port."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import socket
+import sys
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+
+from django import get_version
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.commands.runserver import naiveip_re
+from django.db import connections
+
+from django_bolt.endpoints.autodiscovery import discover
+from django_bolt.server.listening import Address, bind, reserve
+from django_bolt.server.supervisor import SourceReload, Supervisor, Workers
+from django_bolt.server.worker import Worker, serve
+
+_ERRORS = {
+    errno.EACCES: "You don't have permission to access that port.",
+    errno.EADDRINUSE: "That port is already in use.",
+    errno.EADDRNOTAVAIL: "That IP address can't be assigned to.",
+}
+
+
+class Command(BaseCommand):
+    """Serves the site; see ``help``."""
+
+    help = "Serves the Django site and its WebSocket endpoints on one port."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the arguments, named as those of runserver where they mean the same."""
+        parser.add_argument("addrport", nargs="?", help="Optional port number, or ipaddr:port")
+        parser.add_argument("--ipv6", "-6", action="store_true", dest="use_ipv6", help="Use an IPv6 address.")
+        parser.add_argument(
+            "--workers", type=int, default=1, metavar="N", help="Number of worker processes (default: 1)."
+        )
+        reload = parser.add_mutually_exclusive_group()
+        reload.add_argument(
+            "--reload",
+            action="store_true",
+            default=None,
+            dest="use_reloader",
+            help="Restart when the source changes (default while DEBUG is on).",
+        )
+        reload.add_argument(
+            "--noreload", action="store_false", dest="use_reloader", help="Do not restart when the source changes."
+        )
+
+    def get_check_kwargs(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Check nothing by itself: as runserver does, `handle` checks, and says so."""
+        return {"tags": set()}
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Check, bind, say where, and serve."""
+        if not settings.DEBUG and not settings.ALLOWED_HOSTS:
+            raise CommandError("You must set settings.ALLOWED_HOSTS if DEBUG is False.")
+        if options["workers"] < 1:
+            raise CommandError(f"--workers must be at least 1, not {options['workers']}.")
+        address = _parse_address(options["addrport"], options["use_ipv6"])
+        self._run_checks(options)
+        use_reloader = settings.DEBUG if options["use_reloader"] is None else options["use_reloader"]
+        exit_code = self._serve(address, options["workers"], use_reloader)
+        if exit_code:
+            sys.exit(exit_code)
+
+    def _run_checks(self, options: dict[str, Any]) -> None:
+        if not options["skip_checks"]:
+            self.stdout.write("Performing system checks...\n\n")
+            self.check(**super().get_check_kwargs(options), display_num_errors=True)
+        self.check_migrations()
+        # The workers open their own.
+        for connection in connections.all(initialized_only=True):
+            connection.close()
+
+    def _serve(self, address: Address, workers: int, use_reloader: bool) -> int:
+        try:
+            if workers > 1:
+                held, address = reserve(address)
+            else:
+                held = bind(address)
+                address = Address(address.host, held.getsockname()[1], address.ipv6)
+        except OSError as error:
+            raise CommandError(_ERRORS.get(error.errno or 0, str(error))) from error
+        self._announce(address, workers, use_reloader)
+        with held:
+            return _run(held, address, workers, use_reloader)
+
+    def _announce(self, address: Address, workers: int, use_reloader: bool) -> None:
+        count = sum(len(api.endpoints) for api in discover())
+        endpoints = "1 WebSocket endpoint" if count == 1 else f"{count} WebSocket endpoints"
+        processes = "1 worker" if workers == 1 else f"{workers} workers"
+        quit_command = "CTRL-BREAK" if sys.platform == "win32" else "CONTROL-C"
+        self.stdout.write(
+            f"{datetime.now():%B %d, %Y - %X}\n"
+            f"Django version {get_version()}, django_bolt version {version('django_bolt')}, "
+            f"using settings {settings.SETTINGS_MODULE!r}\n"
+            f"Serving {endpoints} and the Django site at {address.url} ({processes}"
+            f"{', reloading on changes' if use_reloader else ''})\n"
+            f"Quit the server with {quit_command}.\n"
+        )
+        self.stdout.flush()
+
+
+def _parse_address(text: str | None, use_ipv6: bool) -> Address:
+    """Read ``[address:]port`` as runserver does."""
+    if use_ipv6 and not socket.has_ipv6:
+        raise CommandError("Your Python does not support IPv6.")
+    default = "::1" if use_ipv6 else "127.0.0.1"
+    if not text:
+        return Address(default, 8000, use_ipv6)
+    match = naiveip_re.match(text)
+    if match is None or int(match["port"]) > 65535:
+        raise CommandError(f"{text!r} is not a valid port number or address:port pair.")
+    host, ipv6, fqdn = match["addr"], match["ipv6"], match["fqdn"]
+    if ipv6:
+        return Address(ipv6[1:-1], int(match["port"]), ipv6=True)
+    if host and use_ipv6 and not fqdn:
+        raise CommandError(f"{host!r} is not a valid IPv6 address.")
+    host = {"0": "0.0.0.0"}.get(host or default, host or default)
+    return Address(host, int(match["port"]), use_ipv6)
+
+
+def _run(held: socket.socket, address: Address, workers: int, use_reloader: bool) -> int:
+    if use_reloader:
+        child = Workers(address, workers) if workers > 1 else Worker()
+        SourceReload(child, [] if workers > 1 else [held]).run()
+        return 0
+    if workers > 1:
+        return Supervisor(address, workers).run()
+    serve([held], stop_signals=(signal.SIGINT, signal.SIGTERM))
+    return 0

@@ -1,0 +1,1 @@
+"""Serving: the native core beside uvicorn, which speaks HTTP, on one port."""

@@ -1,0 +1,100 @@
+"""Listening sockets: one for all workers where the system cannot share a port, one for each where it can."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from dataclasses import dataclass
+
+__all__ = ["Address", "bind", "bind_worker", "reserve"]
+
+BACKLOG = 2048
+"""Connections that the kernel keeps until they are accepted."""
+
+CAN_BALANCE = sys.platform == "linux"
+"""Whether SO_REUSEPORT spreads connections over the sockets of a port."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where to listen.
+
+    Attributes:
+        host: Name or address.
+        port: Port; 0 lets the system choose.
+        ipv6: Whether `host` is an IPv6 address or is to be looked up as one.
+    """
+
+    host: str
+    port: int
+    ipv6: bool = False
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        """Address family to bind in."""
+        return socket.AF_INET6 if self.ipv6 else socket.AF_INET
+
+    @property
+    def url(self) -> str:
+        """Address of the site."""
+        host = f"[{self.host}]" if self.ipv6 else self.host
+        return f"http://{host}:{self.port}/"
+
+
+def bind(address: Address) -> socket.socket:
+    """Bind and listen for one process.
+
+    Raises:
+        OSError: The address cannot be had.
+    """
+    listener = _make_socket(address)
+    return _start(listener, address)
+
+
+def reserve(address: Address) -> tuple[socket.socket, Address]:
+    """Hold a port for workers that each listen on it, without listening.
+
+    Fails where another server has the port, though sharing it would succeed.
+
+    Returns:
+        The socket that holds it, and the address with the port that was chosen.
+
+    Raises:
+        OSError: The address cannot be had.
+    """
+    with _make_socket(address) as probe:
+        probe.bind((address.host, address.port))
+    holder = _make_socket(address)
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    holder.bind((address.host, address.port))
+    return holder, Address(address.host, holder.getsockname()[1], address.ipv6)
+
+
+def bind_worker(address: Address) -> socket.socket:
+    """Bind and listen on a port that the workers of this server share.
+
+    Raises:
+        OSError: The address cannot be had.
+    """
+    listener = _make_socket(address)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    return _start(listener, address)
+
+
+def _make_socket(address: Address) -> socket.socket:
+    made = socket.socket(address.family, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return made
+
+
+def _start(listener: socket.socket, address: Address) -> socket.socket:
+    try:
+        # Accepted sockets inherit it, which saves a system call for each.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.bind((address.host, address.port))
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    listener.setblocking(False)
+    return listener

@@ -1,0 +1,131 @@
+"""The server of one event loop: the reactor for WebSockets and uvicorn for HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from multiprocessing.process import BaseProcess
+from socket import socket
+from types import FrameType
+from typing import cast
+
+from uvicorn.config import STARTUP_FAILURE, Config
+from uvicorn.server import Server
+
+from django_bolt import _core
+from django_bolt.close_codes import CloseCode
+from django_bolt.conf import bolt_settings
+from django_bolt.endpoints.dispatch import Dispatcher
+from django_bolt.endpoints.websocket import WebSocket, WebSocketState
+from django_bolt.server.http import HTTPHandover, ReactorState
+from django_bolt.server.native import make_reactor
+
+__all__ = ["BoltServer"]
+
+BATCH = 200
+"""Connections closed at once when the server stops."""
+PACE = 0.01
+"""Seconds between two such batches."""
+
+
+class BoltServer(Server):
+    """uvicorn's server with the reactor in the place of its listening sockets.
+
+    Args:
+        config: uvicorn's.
+        dispatcher: Gets each opening handshake of a WebSocket.
+        stop_signals: Signals that stop the server gracefully, and at once when one comes again.
+        parent: The process that watches this one; its death stops the server, too.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        dispatcher: Dispatcher,
+        stop_signals: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM),
+        parent: BaseProcess | None = None,
+    ) -> None:
+        super().__init__(config)
+        self.server_state: ReactorState = ReactorState()
+        self.dispatcher = dispatcher
+        self.stop_signals = stop_signals
+        self.parent = parent
+        self.settings = bolt_settings()
+
+    @property
+    def reactor(self) -> _core.Reactor:
+        """The reactor, once the server has started."""
+        return self.server_state.reactor
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """Start the ASGI application, then accept on the sockets, which must listen."""
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            sys.exit(STARTUP_FAILURE)
+        self.servers = []  # uvicorn's own, of which there are none
+        loop = asyncio.get_running_loop()
+        http = HTTPHandover(self.config, self.server_state, self.lifespan.state)
+        reactor = make_reactor(loop, self.dispatcher, self.settings, http)
+        self.server_state.reactor = reactor
+        for listener in sockets or ():
+            reactor.listen(listener.fileno())
+        reactor.start()
+        if self.parent is not None:
+            loop.add_reader(self.parent.sentinel, self._parent_died)
+        self.started = True
+
+    def _parent_died(self) -> None:
+        assert self.parent is not None
+        asyncio.get_running_loop().remove_reader(self.parent.sentinel)
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Accept no more, close WebSockets with 1012, give handlers and requests their time, and end."""
+        self.reactor.stop_listening()
+        await asyncio.gather(self._drain(), super().shutdown(sockets))
+        self.reactor.close()
+
+    async def _drain(self) -> None:
+        await self._close_all()
+        await self._wait_for_handlers()
+        for task in self.dispatcher.tasks:
+            task.cancel()
+        # Each closing handshake ends by itself after CLOSE_TIMEOUT at the latest.
+        while self.reactor.connections() and not self.force_exit:
+            await asyncio.sleep(PACE)
+
+    async def _close_all(self) -> None:
+        connections = cast(Sequence[WebSocket], self.reactor.connections())
+        for start in range(0, len(connections), BATCH):
+            for websocket in connections[start : start + BATCH]:
+                if websocket.state is WebSocketState.CONNECTING:
+                    await websocket.reject_handshake(503, [("Retry-After", "1")], b"")
+                else:
+                    await websocket.close(CloseCode.SERVICE_RESTART, "server restarts")
+            await asyncio.sleep(PACE)
+
+    async def _wait_for_handlers(self) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.settings.drain_timeout
+        while self.dispatcher.tasks and not self.force_exit and loop.time() < deadline:
+            # In steps, so that a second signal is not kept waiting.
+            await asyncio.wait(self.dispatcher.tasks, timeout=min(0.1, max(0.0, deadline - loop.time())))
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on the signals; having stopped so is success, not death by a signal."""
+        original = {number: signal.signal(number, self.handle_exit) for number in self.stop_signals}
+        try:
+            yield
+        finally:
+            for number, handler in original.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop; on a second signal at once."""
+        if self.should_exit:
+            self.force_exit = True
+        self.should_exit = True

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from django_bolt import BoltAPI, EndpointCollision, InvalidHandler, InvalidPath, WebSocket
+from django_bolt.auth import AllowAny, IsAuthenticated, JWTAuthentication
+
+
+async def echo(websocket: WebSocket) -> None:
+    """Do nothing."""
+
+
+async def room(websocket: WebSocket, room_id: int, page: int = 1) -> None:
+    """Do nothing."""
+
+
+def test_the_decorator_returns_the_handler_unchanged() -> None:
+    assert BoltAPI().websocket("/ws/echo")(echo) is echo
+
+
+def test_an_endpoint_knows_its_handler() -> None:
+    api = BoltAPI()
+    api.websocket("/room/{room_id}", name="a room")(room)
+    [endpoint] = api.endpoints
+    assert (endpoint.path, endpoint.handler, endpoint.name) == ("/room/{room_id}", room, "a room")
+    assert [(entry.name, entry.source) for entry in endpoint.parameters.parameters] == [
+        ("room_id", "path"),
+        ("page", "query"),
+    ]
+    assert endpoint.location == f"{__name__}.room ({__file__}:{room.__code__.co_firstlineno})"
+
+
+def test_the_name_is_by_default_that_of_the_function() -> None:
+    api = BoltAPI()
+    api.websocket("/")(echo)
+    assert api.endpoints[0].name == "echo"
+
+
+def test_one_handler_may_serve_several_paths() -> None:
+    api = BoltAPI()
+    api.websocket("/room/{room_id}")(api.websocket("/room")(room))
+    assert [endpoint.path for endpoint in api.endpoints] == ["/room", "/room/{room_id}"]
+    assert api.endpoints[0].parameters.parameters[0].source == "query"
+
+
+def test_a_prefix_is_put_before_every_path() -> None:
+    api = BoltAPI(prefix="/{tenant}/chat")
+
+    async def handler(websocket: WebSocket, tenant: str) -> None:
+        """Do nothing."""
+
+    api.websocket("/ws")(handler)
+    assert api.endpoints[0].path == "/{tenant}/chat/ws"
+    assert api.endpoints[0].parameters.parameters[0].source == "path"
+    assert repr(api) == "<BoltAPI /{tenant}/chat with 1 endpoints>"
+
+
+@pytest.mark.parametrize("prefix", ["chat", "/chat/", "/"])
+def test_a_prefix_that_makes_no_path_is_refused(prefix: str) -> None:
+    with pytest.raises(InvalidPath, match="Prefix"):
+        BoltAPI(prefix=prefix)
+
+
+@pytest.mark.parametrize("prefix", ["", "/chat"])
+def test_a_path_without_a_slash_is_refused_and_names_the_handler(prefix: str) -> None:
+    with pytest.raises(InvalidPath, match=r"Path 'ws' of .*test_api\.echo \(.*test_api\.py:\d+\): it must start"):
+        BoltAPI(prefix=prefix).websocket("ws")(echo)
+
+
+def test_authentication_and_guards_are_taken_as_instances_or_classes() -> None:
+    api = BoltAPI()
+    jwt = JWTAuthentication()
+    api.websocket("/", auth=[jwt, JWTAuthentication], guards=[IsAuthenticated, AllowAny()])(echo)
+    [endpoint] = api.endpoints
+    assert endpoint.auth is not None
+    assert endpoint.guards is not None
+    assert endpoint.auth[0] is jwt
+    assert [type(entry) for entry in endpoint.auth] == [JWTAuthentication, JWTAuthentication]
+    assert [type(entry) for entry in endpoint.guards] == [IsAuthenticated, AllowAny]
+
+
+def test_an_endpoint_takes_those_of_the_api_unless_it_names_its_own() -> None:
+    api = BoltAPI(auth=[JWTAuthentication], guards=[IsAuthenticated])
+    api.websocket("/a")(echo)
+    api.websocket("/b", auth=[], guards=[])(echo)
+    inherited, own = api.endpoints
+    assert inherited.auth is not None
+    assert [type(entry) for entry in inherited.auth] == [JWTAuthentication]
+    assert (own.auth, own.guards) == ((), ())
+
+
+def test_without_any_the_settings_decide() -> None:
+    api = BoltAPI()
+    api.websocket("/")(echo)
+    assert (api.endpoints[0].auth, api.endpoints[0].guards) == (None, None)
+
+
+@pytest.mark.parametrize("keyword", ["auth", "guards"])
+@pytest.mark.parametrize("entry", ["text", object(), int])
+def test_what_is_neither_authentication_nor_guard_is_refused(keyword: str, entry: Any) -> None:
+    with pytest.raises(TypeError, match="is no Base"):
+        BoltAPI(**{keyword: [entry]})
+    with pytest.raises(TypeError, match="is no Base"):
+        BoltAPI().websocket("/", **{keyword: [entry]})
+
+
+def sync_handler(websocket: WebSocket) -> None:
+    """Do nothing."""
+
+
+async def generator(websocket: WebSocket) -> AsyncIterator[int]:
+    """Yield nothing of use."""
+    yield 1
+
+
+class Handler:
+    async def __call__(self, websocket: WebSocket) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize(
+    ("handler", "place"),
+    [
+        (sync_handler, "sync_handler"),
+        (generator, "generator"),
+        (Handler, "Handler"),
+        (Handler(), "Handler object"),
+        (functools.partial(echo), "partial"),
+    ],
+)
+def test_only_a_coroutine_function_can_be_a_handler(handler: Any, place: str) -> None:
+    with pytest.raises(TypeError, match="must be an 'async def' function") as caught:
+        BoltAPI().websocket("/")(handler)
+    assert isinstance(caught.value, InvalidHandler)
+    assert place in str(caught.value)
+
+
+def test_two_endpoints_on_one_path_are_refused_at_once_and_both_named() -> None:
+    api = BoltAPI()
+    api.websocket("/room/{room_id}")(room)
+
+    async def other(websocket: WebSocket, name: str) -> None:
+        """Do nothing."""
+
+    with pytest.raises(EndpointCollision, match=r"test_api\.room \(.*other \("):
+        api.websocket("/room/{name}")(other)
+    assert len(api.endpoints) == 1

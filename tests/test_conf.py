@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
+
+from django_bolt.auth import IsAuthenticated
+from django_bolt.conf import BoltSettings, bolt_settings, find_problems
+
+SIZES = [
+    "MAX_MESSAGE_SIZE",
+    "MAX_FRAME_SIZE",
+    "MAX_HEAD_SIZE",
+    "MAX_CONNECTIONS",
+    "INBOUND_LIMIT",
+    "OUTBOUND_LIMIT",
+]
+TIMES = [
+    "HANDSHAKE_TIMEOUT",
+    "PING_INTERVAL",
+    "PING_TIMEOUT",
+    "CLOSE_TIMEOUT",
+    "DISCONNECT_GRACE",
+    "DRAIN_TIMEOUT",
+]
+
+
+def test_defaults_are_those_of_the_design() -> None:
+    assert {entry.name.upper(): entry.metadata["default"] for entry in fields(BoltSettings)} == {
+        "API": None,
+        "ALLOWED_ORIGINS": [],
+        "AUTHENTICATION": [],
+        "GUARDS": [],
+        "MAX_MESSAGE_SIZE": 1_048_576,
+        "MAX_FRAME_SIZE": 1_048_576,
+        "MAX_HEAD_SIZE": 16_384,
+        "MAX_CONNECTIONS": 10_000,
+        "INBOUND_LIMIT": 1_048_576,
+        "OUTBOUND_LIMIT": 4_194_304,
+        "HANDSHAKE_TIMEOUT": 10,
+        "PING_INTERVAL": 20,
+        "PING_TIMEOUT": 20,
+        "CLOSE_TIMEOUT": 5,
+        "DISCONNECT_GRACE": 10,
+        "DRAIN_TIMEOUT": 10,
+    }
+
+
+def test_defaults_obey_their_own_rules_and_are_described() -> None:
+    assert find_problems({entry.name.upper(): entry.metadata["default"] for entry in fields(BoltSettings)}) == []
+    assert all(entry.metadata["description"].endswith(".") for entry in fields(BoltSettings))
+    assert {entry.metadata["unit"] for entry in fields(BoltSettings)} == {"", "bytes", "seconds"}
+
+
+def test_without_bolt_in_settings_the_defaults_hold() -> None:
+    assert bolt_settings() == BoltSettings()
+
+
+def test_override_settings_is_respected_and_taken_back() -> None:
+    before = bolt_settings()
+    with override_settings(BOLT={"MAX_MESSAGE_SIZE": 10, "PING_INTERVAL": None}):
+        assert bolt_settings().max_message_size == 10
+        assert bolt_settings().ping_interval is None
+    assert bolt_settings() == before
+
+
+def test_settings_are_read_once() -> None:
+    assert bolt_settings() is bolt_settings()
+
+
+@pytest.mark.parametrize(
+    ("api", "expected"), [("a.api", ("a.api",)), (["a.api", "b:c"], ("a.api", "b:c")), (None, None), ([], ())]
+)
+def test_api_is_a_path_or_paths(api: Any, expected: Any) -> None:
+    with override_settings(BOLT={"API": api}):
+        assert bolt_settings().api == expected
+
+
+@pytest.mark.parametrize("key", SIZES)
+@pytest.mark.parametrize("value", [0, -1, 1.5, "10", None, True, 2**41])
+def test_sizes_are_whole_and_positive(key: str, value: Any) -> None:
+    [problem] = find_problems({key: value})
+    assert problem.key == key
+    assert repr(value) in problem.message
+    assert "of at least 1" in problem.hint
+
+
+@pytest.mark.parametrize("key", TIMES)
+@pytest.mark.parametrize("value", [-1, "10", True, float("inf"), float("nan"), 10**9])
+def test_times_are_numbers(key: str, value: Any) -> None:
+    [problem] = find_problems({key: value})
+    assert problem.key == key
+    assert "number of seconds" in problem.hint
+
+
+@pytest.mark.parametrize("key", TIMES)
+def test_only_pings_can_be_switched_off(key: str) -> None:
+    assert bool(find_problems({key: None})) is (key not in ("PING_INTERVAL", "PING_TIMEOUT"))
+
+
+@pytest.mark.parametrize("key", TIMES)
+def test_only_draining_takes_no_time_at_all(key: str) -> None:
+    assert bool(find_problems({key: 0})) is (key != "DRAIN_TIMEOUT")
+
+
+@pytest.mark.parametrize("value", [0.001, 1, 2.5])
+def test_times_may_be_fractions(value: float) -> None:
+    assert find_problems(dict.fromkeys(TIMES, value)) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("API", 5),
+        ("API", "not a path"),
+        ("API", [None]),
+        ("ALLOWED_ORIGINS", "https://example.com"),
+        ("ALLOWED_ORIGINS", ["example.com"]),
+        ("AUTHENTICATION", "a.B"),
+        ("GUARDS", [None]),
+        ("GUARDS", ["no path!"]),
+    ],
+)
+def test_lists_are_checked(key: str, value: Any) -> None:
+    assert [problem.key for problem in find_problems({key: value})] == [key]
+
+
+def test_guards_may_be_paths_classes_or_instances() -> None:
+    guards = ["django_bolt.auth.IsAuthenticated", IsAuthenticated, IsAuthenticated()]
+    assert find_problems({"GUARDS": guards}) == []
+
+
+def test_an_unknown_key_names_the_nearest() -> None:
+    [problem] = find_problems({"MAX_MESAGE_SIZE": 1})
+    assert problem.unknown
+    assert "'MAX_MESAGE_SIZE'" in problem.message
+    assert problem.hint == "Did you mean 'MAX_MESSAGE_SIZE'?"
+
+
+def test_a_key_in_lower_case_is_understood_as_such() -> None:
+    assert find_problems({"api": None})[0].hint == "Did you mean 'API'?"
+
+
+def test_a_key_near_to_none_gets_the_list() -> None:
+    assert "DRAIN_TIMEOUT" in find_problems({"ZZZ": 1})[0].hint
+
+
+def test_a_value_that_may_hold_a_secret_is_not_shown() -> None:
+    assert "hush" not in find_problems({"AUTHENTICATION": {"key": "hush"}})[0].message
+
+
+@pytest.mark.parametrize("bolt", [None, [], "text"])
+def test_bolt_must_be_a_dict(bolt: Any) -> None:
+    assert "must be a dict" in find_problems(bolt)[0].message
+
+
+def test_all_problems_are_raised_at_once() -> None:
+    with override_settings(BOLT={"MAX_HEAD_SIZE": 0, "NOPE": 1}), pytest.raises(ImproperlyConfigured) as caught:
+        bolt_settings()
+    assert "MAX_HEAD_SIZE" in str(caught.value)
+    assert "NOPE" in str(caught.value)
