@@ -46,7 +46,7 @@ $(BUILT): $(INSTALLED) $(RUST_SOURCES)
 	@command -v cargo >/dev/null || { \
 		echo "Rust is missing: install 1.85 or later with rustup (https://rustup.rs) or your system's packages." >&2; \
 		exit 1; }
-	$(BIN)/maturin develop --release --quiet
+	PIP_QUIET=1 PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/maturin develop --release --quiet
 	@touch $@
 
 # --- use -----------------------------------------------------------------------------------------------------

@@ -123,6 +123,9 @@ class MemoryConnection(WebSocket):
     def attach_task(self, task: asyncio.Task[Any]) -> None:
         self.task = task
 
+    def detach_task(self) -> None:
+        self.is_detached = True
+
     def enter_handler(self) -> None:
         self.entered = True
 

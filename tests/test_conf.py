@@ -50,7 +50,9 @@ def test_defaults_are_those_of_the_design() -> None:
 
 
 def test_defaults_obey_their_own_rules_and_are_described() -> None:
-    assert find_problems({entry.name.upper(): entry.metadata["default"] for entry in fields(BoltSettings)}) == []
+    assert (
+        find_problems({entry.name.upper(): entry.metadata["default"] for entry in fields(BoltSettings)}) == []
+    )
     assert all(entry.metadata["description"].endswith(".") for entry in fields(BoltSettings))
     assert {entry.metadata["unit"] for entry in fields(BoltSettings)} == {"", "bytes", "seconds"}
 
@@ -158,7 +160,10 @@ def test_bolt_must_be_a_dict(bolt: Any) -> None:
 
 
 def test_all_problems_are_raised_at_once() -> None:
-    with override_settings(BOLT={"MAX_HEAD_SIZE": 0, "NOPE": 1}), pytest.raises(ImproperlyConfigured) as caught:
+    with (
+        override_settings(BOLT={"MAX_HEAD_SIZE": 0, "NOPE": 1}),
+        pytest.raises(ImproperlyConfigured) as caught,
+    ):
         bolt_settings()
     assert "MAX_HEAD_SIZE" in str(caught.value)
     assert "NOPE" in str(caught.value)

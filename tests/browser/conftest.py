@@ -6,10 +6,12 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -43,7 +45,8 @@ class ChatSite:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = directory / "runbolt.log"
-        self.environment = os.environ | {"CHAT_DB": str(directory / "chat.sqlite3"), "PYTHONUNBUFFERED": "1"}
+        self.database = directory / "chat.sqlite3"
+        self.environment = os.environ | {"CHAT_DB": str(self.database), "PYTHONUNBUFFERED": "1"}
         self.environment.pop("DJANGO_SETTINGS_MODULE", None)
         self.process: subprocess.Popen[bytes] | None = None
         self.manage("migrate", "--verbosity", "0")
@@ -63,6 +66,11 @@ class ChatSite:
         )
         assert done.returncode == 0, f"manage.py {' '.join(arguments)}:\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
+
+    def forget_messages(self) -> None:
+        """Empty the rooms of what was said, so that a test sees only its own messages."""
+        with closing(sqlite3.connect(self.database)) as database, database:
+            database.execute("DELETE FROM rooms_message")
 
     def start(self) -> None:
         """Serve, and return once the port takes connections."""
@@ -143,8 +151,9 @@ def chat(browser: Browser, chat_files: ChatSite) -> Iterator[ChatSite]:
 def visit(browser: Browser, chat: ChatSite) -> Iterator[Visit]:
     """Return a function that opens an address as a new visitor, with cookies and storage of their own.
 
-    A script error on any of the pages fails the test.
+    Nothing has been said in the rooms yet. A script error on any of the pages fails the test.
     """
+    chat.forget_messages()
     contexts: list[BrowserContext] = []
     errors: list[str] = []
 

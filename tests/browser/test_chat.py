@@ -13,7 +13,7 @@ from .conftest import ChatSite, Visit
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]  # the first test starts browser and server too
 
 PHONE = {"width": 390, "height": 760}
-RECONNECT_TIMEOUT = 20_000  # milliseconds
+RECONNECT_TIMEOUT = 30_000  # milliseconds: twice the longest delay of the page
 
 
 def enter_as(page: Page, name: str) -> None:

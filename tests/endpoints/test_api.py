@@ -67,7 +67,9 @@ def test_a_prefix_that_makes_no_path_is_refused(prefix: str) -> None:
 
 @pytest.mark.parametrize("prefix", ["", "/chat"])
 def test_a_path_without_a_slash_is_refused_and_names_the_handler(prefix: str) -> None:
-    with pytest.raises(InvalidPath, match=r"Path 'ws' of .*test_api\.echo \(.*test_api\.py:\d+\): it must start"):
+    with pytest.raises(
+        InvalidPath, match=r"Path 'ws' of .*test_api\.echo \(.*test_api\.py:\d+\): it must start"
+    ):
         BoltAPI(prefix=prefix).websocket("ws")(echo)
 
 

@@ -48,7 +48,9 @@ def test_nothing_is_found_where_nothing_is() -> None:
     assert discover() == []
 
 
-@pytest.mark.parametrize("settings_module", ["site_a.settings", "site_a.settings.dev", "site_a.conf.settings.dev"])
+@pytest.mark.parametrize(
+    "settings_module", ["site_a.settings", "site_a.settings.dev", "site_a.conf.settings.dev"]
+)
 def test_the_project_package_is_searched(write: Write, settings_module: str) -> None:
     *packages, _ = settings_module.split(".")
     for length in range(1, len(packages) + 1):

@@ -18,7 +18,14 @@ def test_a_mapping_and_pairs_are_taken() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["Connection", "UPGRADE", "Content-Length", "Transfer-Encoding", "Sec-WebSocket-Accept", "sec-websocket-protocol"],
+    [
+        "Connection",
+        "UPGRADE",
+        "Content-Length",
+        "Transfer-Encoding",
+        "Sec-WebSocket-Accept",
+        "sec-websocket-protocol",
+    ],
 )
 def test_fields_of_the_handshake_itself_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="by the handshake itself"):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
@@ -40,7 +40,7 @@ class Colour(enum.Enum):
         (Colour.RED, b'"red"'),
         (Decimal("1.50"), b'"1.50"'),
         (UUID(int=1), b'"00000000-0000-0000-0000-000000000001"'),
-        (datetime(2024, 1, 1, tzinfo=timezone.utc), b'"2024-01-01T00:00:00Z"'),
+        (datetime(2024, 1, 1, tzinfo=UTC), b'"2024-01-01T00:00:00Z"'),
         ({"label": gettext_lazy("Yes")}, b'{"label":"Yes"}'),
     ],
 )
@@ -63,7 +63,9 @@ def test_a_type_is_decoded_into() -> None:
     assert decoder_for(Point)('{"x": 1}') == Point(1)
 
 
-@pytest.mark.parametrize("message", ["", "{", "nul", '{"a": 1} 2', b"\xff", b'"\xff"', "NaN", "[" * 100_000, '"\ud800"'])
+@pytest.mark.parametrize(
+    "message", ["", "{", "nul", '{"a": 1} 2', b"\xff", b'"\xff"', "NaN", "[" * 100_000, '"\ud800"']
+)
 def test_what_is_no_json_is_invalid(message: str | bytes) -> None:
     with pytest.raises(InvalidMessage) as caught:
         decoder_for(Any)(message)

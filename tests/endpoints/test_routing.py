@@ -33,7 +33,9 @@ def test_the_root_is_a_path() -> None:
     assert match("/", "/") == ("/", {})
 
 
-@pytest.mark.parametrize("path", ["/ws", "/ws/", "/ws/echo/", "/ws/Echo", "//ws/echo", "/ws//echo", "ws/echo", ""])
+@pytest.mark.parametrize(
+    "path", ["/ws", "/ws/", "/ws/echo/", "/ws/Echo", "//ws/echo", "/ws//echo", "ws/echo", ""]
+)
 def test_only_the_very_path_matches(path: str) -> None:
     assert match(path, "/ws/echo") is None
 
@@ -66,7 +68,8 @@ def test_a_rest_may_follow_a_parameter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "winner"), [("/a/b", "/a/b"), ("/a/c", "/a/{x}"), ("/a/c/d", "/a/{x:path}"), ("/a/b/", "/a/{x:path}")]
+    ("path", "winner"),
+    [("/a/b", "/a/b"), ("/a/c", "/a/{x}"), ("/a/c/d", "/a/{x:path}"), ("/a/b/", "/a/{x:path}")],
 )
 @pytest.mark.parametrize("order", [1, -1])
 def test_static_wins_over_a_parameter_and_that_over_a_rest(path: str, winner: str, order: int) -> None:
@@ -97,7 +100,9 @@ def test_a_path_that_is_not_utf_8_matches_nothing(segment: str) -> None:
     assert match(f"/room/{segment}", "/room/{name}", "/{all:path}") is None
 
 
-@pytest.mark.parametrize(("segment", "name"), [("100%", "100%"), ("%zz", "%zz"), ("a+b", "a+b"), ("%2541", "%41")])
+@pytest.mark.parametrize(
+    ("segment", "name"), [("100%", "100%"), ("%zz", "%zz"), ("a+b", "a+b"), ("%2541", "%41")]
+)
 def test_decoding_happens_once_and_leaves_alone_what_is_not_encoded(segment: str, name: str) -> None:
     assert match(f"/room/{segment}", "/room/{name}") == ("/room/{name}", {"name": name})
 

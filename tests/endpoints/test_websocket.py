@@ -105,7 +105,12 @@ def test_too_many_query_params_are_refused() -> None:
 def test_parsed_parts_are_kept_and_can_be_released() -> None:
     websocket = MemoryConnection("/?a=1", [("cookie", "a=1")])
     before = (websocket.headers, websocket.query_params, websocket.cookies)
-    assert all(first is second for first, second in zip(before, (websocket.headers, websocket.query_params, websocket.cookies), strict=True))
+    assert all(
+        first is second
+        for first, second in zip(
+            before, (websocket.headers, websocket.query_params, websocket.cookies), strict=True
+        )
+    )
     websocket.release_request()
     websocket.release_request()
     after = (websocket.headers, websocket.query_params, websocket.cookies)
@@ -140,7 +145,9 @@ async def test_accept_takes_an_offered_subprotocol_and_header_fields() -> None:
 
 
 @pytest.mark.parametrize(("offered", "named"), [([("sec-websocket-protocol", "a, b")], "a, b"), ([], "none")])
-def test_accept_refuses_a_subprotocol_that_was_not_offered(offered: list[tuple[str, str]], named: str) -> None:
+def test_accept_refuses_a_subprotocol_that_was_not_offered(
+    offered: list[tuple[str, str]], named: str
+) -> None:
     with pytest.raises(ValueError, match=f"'c' was not offered by the client; offered: {named}"):
         MemoryConnection("/", offered).accept("c")
 
@@ -232,8 +239,12 @@ async def test_an_invalid_message_is_consumed_and_the_next_one_is_received() -> 
 
 async def test_iter_json_raises_when_the_client_leaves() -> None:
     websocket = MemoryConnection(messages=['{"x": 1}', '{"x": 2}'])
-    received = []
-    with pytest.raises(WebSocketDisconnect):
+    received: list[Move] = []
+
+    async def collect() -> None:
         async for move in websocket.iter_json(type=Move):
             received.append(move)  # noqa: PERF401 - what came before the end counts
+
+    with pytest.raises(WebSocketDisconnect):
+        await collect()
     assert received == [Move(1), Move(2)]

@@ -36,7 +36,10 @@ fn random<const N: usize>() -> PyResult<[u8; N]> {
 }
 
 fn latin1(headers: Vec<(String, Vec<u8>)>) -> Vec<(String, String)> {
-    headers.into_iter().map(|(name, value)| (name, value.into_iter().map(char::from).collect())).collect()
+    headers
+        .into_iter()
+        .map(|(name, value)| (name, value.into_iter().map(char::from).collect()))
+        .collect()
 }
 
 fn append(events: &Bound<'_, PyList>, event: impl for<'py> IntoPyObject<'py>) -> PyResult<()> {
@@ -51,19 +54,30 @@ fn message<'py>(py: Python<'py>, opcode: Opcode, payload: &[u8]) -> PyResult<Bou
 
 fn control<'py>(py: Python<'py>, opcode: Opcode, payload: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
     if payload.len() > frame::MAX_CONTROL_PAYLOAD {
-        return Err(PyValueError::new_err("a control frame carries at most 125 bytes (RFC 6455, section 5.5)"));
+        return Err(PyValueError::new_err(
+            "a control frame carries at most 125 bytes (RFC 6455, section 5.5)",
+        ));
     }
     message(py, opcode, payload)
 }
 
 impl ClientProtocol {
     /// Take bytes of the response head; returns what follows it once it is whole.
-    fn receive_head(&self, head: &mut Vec<u8>, data: &[u8], events: &Bound<'_, PyList>) -> PyResult<Option<(Stage, Vec<u8>)>> {
+    fn receive_head(
+        &self,
+        head: &mut Vec<u8>,
+        data: &[u8],
+        events: &Bound<'_, PyList>,
+    ) -> PyResult<Option<(Stage, Vec<u8>)>> {
         head.extend_from_slice(data);
         let offered: Vec<&str> = self.subprotocols.iter().map(String::as_str).collect();
         match parse_response(head, &self.key, &offered) {
             Ok(Response::Incomplete) => Ok(None),
-            Ok(Response::Accepted { len, subprotocol, headers }) => {
+            Ok(Response::Accepted {
+                len,
+                subprotocol,
+                headers,
+            }) => {
                 append(events, ("accepted", subprotocol, latin1(headers)))?;
                 let reader = Box::new(MessageReader::new(self.config));
                 Ok(Some((Stage::Open(reader), head.split_off(len))))
@@ -113,7 +127,10 @@ impl ClientProtocol {
     ) -> PyResult<Self> {
         let key = BASE64_STANDARD.encode(random::<16>()?);
         let mut request = Vec::new();
-        let pairs: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let pairs: Vec<(&str, &str)> = headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
         let offered: Vec<&str> = subprotocols.iter().map(String::as_str).collect();
         write_request(&mut request, target, host, &key, &offered, &pairs)
             .map_err(|error| PyValueError::new_err(error.to_string()))?;
@@ -124,7 +141,13 @@ impl ClientProtocol {
             max_fragments: u32::MAX,
         };
         let stage = GilCell::new(Stage::Opening(Vec::new()));
-        Ok(Self { request, key, subprotocols, config, stage })
+        Ok(Self {
+            request,
+            key,
+            subprotocols,
+            config,
+            stage,
+        })
     }
 
     fn request<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
@@ -147,7 +170,9 @@ impl ClientProtocol {
                     stage = Stage::Failed;
                 }
             }
-            Stage::Rejected if !data.is_empty() => append(&events, ("body", PyBytes::new(py, &data).unbind()))?,
+            Stage::Rejected if !data.is_empty() => {
+                append(&events, ("body", PyBytes::new(py, &data).unbind()))?
+            }
             _ => {}
         }
         *self.stage.borrow_mut(py) = stage;

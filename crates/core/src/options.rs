@@ -44,9 +44,16 @@ impl Timeout {
         if seconds == 0.0 {
             return Ok(Self(None));
         }
-        let span = Duration::try_from_secs_f64(seconds)
-            .map_err(|_| PyValueError::new_err(format!("{name} must be 0 or a positive number of seconds, not {seconds}")))?;
-        Ok(Self(Some(u64::try_from(span.as_millis()).unwrap_or(u64::MAX / 2).clamp(1, u64::MAX / 2))))
+        let span = Duration::try_from_secs_f64(seconds).map_err(|_| {
+            PyValueError::new_err(format!(
+                "{name} must be 0 or a positive number of seconds, not {seconds}"
+            ))
+        })?;
+        Ok(Self(Some(
+            u64::try_from(span.as_millis())
+                .unwrap_or(u64::MAX / 2)
+                .clamp(1, u64::MAX / 2),
+        )))
     }
 }
 
@@ -85,7 +92,10 @@ impl Options {
     #[pyo3(signature = (*, max_message_size=1_048_576, max_frame_size=1_048_576, max_head_size=16_384,
         max_connections=10_000, inbound_limit=1_048_576, outbound_limit=4_194_304, handshake_timeout=10.0,
         ping_interval=20.0, ping_timeout=20.0, close_timeout=5.0, disconnect_grace=10.0))]
-    #[allow(clippy::too_many_arguments, reason = "keyword-only settings, named at every call")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "keyword-only settings, named at every call"
+    )]
     fn new(
         max_message_size: u64,
         max_frame_size: u64,

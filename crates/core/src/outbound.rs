@@ -93,7 +93,8 @@ impl Outbound {
 
     fn seal(&mut self) {
         if !self.tail.is_empty() {
-            self.pieces.push_back(Piece::Owned(std::mem::take(&mut self.tail)));
+            self.pieces
+                .push_back(Piece::Owned(std::mem::take(&mut self.tail)));
         }
     }
 

@@ -15,7 +15,10 @@ const SHARE_FROM: usize = 16 * 1024;
 /// Bytes to be sent, borrowed from the object that the caller passed or copied out of it.
 pub(crate) enum Payload<'a, 'py> {
     /// The content of an exact `str` or `bytes`.
-    Immutable { bytes: &'a [u8], owner: &'a Bound<'py, PyAny> },
+    Immutable {
+        bytes: &'a [u8],
+        owner: &'a Bound<'py, PyAny>,
+    },
     /// The content of anything else.
     Copied(Vec<u8>),
 }
@@ -30,7 +33,10 @@ impl<'a, 'py> Payload<'a, 'py> {
     pub(crate) fn from_text(text: &'a Bound<'py, PyString>) -> PyResult<Self> {
         let bytes = text.to_str()?.as_bytes();
         if text.is_exact_instance_of::<PyString>() {
-            return Ok(Self::Immutable { bytes, owner: text.as_any() });
+            return Ok(Self::Immutable {
+                bytes,
+                owner: text.as_any(),
+            });
         }
         Ok(Self::Copied(bytes.to_vec()))
     }
@@ -47,8 +53,13 @@ impl<'a, 'py> Payload<'a, 'py> {
             return Ok(Self::Immutable { bytes, owner: data });
         }
         let buffer = PyBuffer::<u8>::get(data).map_err(|_| {
-            let name = data.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
-            PyTypeError::new_err(format!("a binary message must be bytes, bytearray or memoryview, not {name}"))
+            let name = data
+                .get_type()
+                .name()
+                .map_or_else(|_| "?".to_owned(), |name| name.to_string());
+            PyTypeError::new_err(format!(
+                "a binary message must be bytes, bytearray or memoryview, not {name}"
+            ))
         })?;
         Ok(Self::Copied(buffer.to_vec(data.py())?))
     }
@@ -65,7 +76,9 @@ impl<'a, 'py> Payload<'a, 'py> {
     #[inline]
     pub(crate) fn share(&self) -> Option<SharedBytes> {
         match self {
-            Self::Immutable { bytes, owner } if bytes.len() >= SHARE_FROM => Some(SharedBytes::new(bytes, owner)),
+            Self::Immutable { bytes, owner } if bytes.len() >= SHARE_FROM => {
+                Some(SharedBytes::new(bytes, owner))
+            }
             _ => None,
         }
     }
@@ -84,7 +97,11 @@ unsafe impl Send for SharedBytes {}
 
 impl SharedBytes {
     fn new(bytes: &[u8], owner: &Bound<'_, PyAny>) -> Self {
-        Self { start: bytes.as_ptr(), len: bytes.len(), _owner: owner.clone().unbind() }
+        Self {
+            start: bytes.as_ptr(),
+            len: bytes.len(),
+            _owner: owner.clone().unbind(),
+        }
     }
 }
 

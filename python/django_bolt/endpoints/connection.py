@@ -186,6 +186,10 @@ class Connection:
         """Name the handler's task: it is cancelled when it outlives its client by ``DISCONNECT_GRACE``."""
         raise NotImplementedError
 
+    def detach_task(self) -> None:
+        """Say that the handler has ended, so that what the engine keeps for it is freed."""
+        raise NotImplementedError
+
     def enter_handler(self) -> None:
         """Mark the current context, and what is started from it, as this connection's own handler."""
         raise NotImplementedError

@@ -83,7 +83,10 @@ def _find_refusal(websocket: WebSocket) -> Coroutine[Any, Any, None] | None:
 
 async def _refuse(websocket: WebSocket, status: HTTPStatus, cause: str) -> None:
     log_refusal(websocket, status, cause)
-    await refuse(websocket, status, status.phrase)
+    try:
+        await refuse(websocket, status, status.phrase)
+    finally:
+        websocket.detach_task()
 
 
 async def _serve(websocket: WebSocket, endpoint: Endpoint) -> None:
@@ -102,6 +105,8 @@ async def _serve(websocket: WebSocket, endpoint: Endpoint) -> None:
             raise
     else:
         await conclude(websocket)
+    finally:
+        websocket.detach_task()
 
 
 async def _prepare(websocket: WebSocket, endpoint: Endpoint) -> Coroutine[Any, Any, Any]:

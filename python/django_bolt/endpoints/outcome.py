@@ -9,6 +9,7 @@ import asyncio
 import logging
 from contextlib import suppress
 from http import HTTPStatus
+from http.client import responses
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
@@ -119,14 +120,14 @@ async def _conclude_error(
         _log(websocket, endpoint, error)
         answer = _plain(HTTPStatus.INTERNAL_SERVER_ERROR)
     else:
-        log_refusal(websocket, answer[0], _summary(cause))
+        log_refusal(websocket, answer[0], _summary(cause, answer[0]))
     status, detail, headers, more = answer
     await refuse(websocket, status, detail, headers, **more)
 
 
-def _summary(cause: Exception) -> str:
+def _summary(cause: Exception, status: int) -> str:
     """Say why in a word; what a handler tells its client may be meant for it alone."""
-    return str(cause) if isinstance(cause, InvalidParameters) else type(cause).__name__
+    return str(cause) if isinstance(cause, InvalidParameters) else responses.get(status, "")
 
 
 _Answer = tuple[int, Any, dict[str, str], dict[str, Any]]

@@ -237,9 +237,9 @@ class WebSocket(Connection):
             _fill(self, "_path_params", path_params)
 
     def release_request(self) -> None:
-        """Drop what was parsed of the request; it is parsed again when it is asked for.
+        """Drop what was parsed of the request; it is parsed again when asked for.
 
-        Called before the handler: what authentication looked at would else stay for as long as the connection.
+        Called before the handler: what authentication looked at would else stay as long as the connection.
         """
         for slot in ("_cookies", "_headers", "_query_params"):
             if hasattr(self, slot):

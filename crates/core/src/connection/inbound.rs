@@ -20,12 +20,20 @@ impl Message {
 
     #[inline]
     pub(crate) fn text(py: Python<'_>, text: &str) -> Self {
-        Self { object: PyString::new(py, text).into_any().unbind(), binary: false, cost: text.len() + OVERHEAD }
+        Self {
+            object: PyString::new(py, text).into_any().unbind(),
+            binary: false,
+            cost: text.len() + OVERHEAD,
+        }
     }
 
     #[inline]
     pub(crate) fn binary(py: Python<'_>, data: &[u8]) -> Self {
-        Self { object: PyBytes::new(py, data).into_any().unbind(), binary: true, cost: data.len() + OVERHEAD }
+        Self {
+            object: PyBytes::new(py, data).into_any().unbind(),
+            binary: true,
+            cost: data.len() + OVERHEAD,
+        }
     }
 }
 

@@ -1,6 +1,10 @@
 //! The `Connection` class: what Python sees of one WebSocket. The stub documents each method.
 
+mod closing;
+mod heartbeat;
 mod inbound;
+mod receiving;
+mod sending;
 mod state;
 
 use std::net::SocketAddr;
@@ -9,7 +13,7 @@ use std::sync::OnceLock;
 
 use django_bolt_protocol::close::{is_sendable, MAX_REASON};
 use django_bolt_protocol::frame::Opcode;
-use django_bolt_protocol::handshake;
+use django_bolt_protocol::handshake::{self, Head};
 use pyo3::exceptions::{PyTypeError, PyUnicodeDecodeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -45,7 +49,10 @@ impl Connection {
 
     /// Run one step of the state machine.
     #[inline]
-    pub(crate) fn with<R>(slf: &Bound<'_, Self>, step: impl FnOnce(&mut State, &mut Env<'_, '_>) -> R) -> PyResult<R> {
+    pub(crate) fn with<R>(
+        slf: &Bound<'_, Self>,
+        step: impl FnOnce(&mut State, &mut Env<'_, '_>) -> R,
+    ) -> PyResult<R> {
         let this = slf.get();
         let Some(reactor) = this.reactor.get() else {
             return Err(errors::wrong_state("this connection was not made by a reactor"));
@@ -54,7 +61,12 @@ impl Connection {
         let reactor = reactor.get();
         let mut state = this.state.borrow_mut(py);
         let mut queues = reactor.queues.borrow_mut(py);
-        let mut env = Env { this: slf, options: &reactor.options, queues: &mut queues, now: reactor.now(py) };
+        let mut env = Env {
+            this: slf,
+            options: &reactor.options,
+            queues: &mut queues,
+            reactor,
+        };
         Ok(step(&mut state, &mut env))
     }
 
@@ -78,20 +90,31 @@ impl Connection {
     }
 
     pub(crate) fn event_loop<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        let reactor = slf.get().reactor.get().ok_or_else(|| errors::wrong_state("this connection has no event loop"))?;
+        let reactor = slf
+            .get()
+            .reactor
+            .get()
+            .ok_or_else(|| errors::wrong_state("this connection has no event loop"))?;
         Ok(reactor.get().event_loop(slf.py()))
     }
 
     /// Take a message for `waiter`, or register it; None: it waits.
     #[inline]
-    pub(crate) fn step_receive(slf: &Bound<'_, Self>, waiter: &Bound<'_, Awaitable>) -> PyResult<Option<Message>> {
+    pub(crate) fn step_receive(
+        slf: &Bound<'_, Self>,
+        waiter: &Bound<'_, Awaitable>,
+    ) -> PyResult<Option<Message>> {
         let py = slf.py();
         let next = Self::with(slf, |state, env| {
             if state.phase == Phase::Opening {
-                return Err(errors::wrong_state("cannot receive before accept(): the connection is CONNECTING"));
+                return Err(errors::wrong_state(
+                    "cannot receive before accept(): the connection is CONNECTING",
+                ));
             }
             if state.receiver().is_some_and(|receiver| !receiver.is(waiter)) {
-                return Err(errors::wrong_state("another receive is waiting on this connection already"));
+                return Err(errors::wrong_state(
+                    "another receive is waiting on this connection already",
+                ));
             }
             let next = state.next_message(env);
             let registered = matches!(next, Next::Nothing).then(|| waiter.clone().unbind());
@@ -122,7 +145,10 @@ impl Connection {
     }
 
     /// Whether the connection's own outbound buffer has room, or `waiter` was registered.
-    pub(crate) fn step_drain<'py>(slf: &Bound<'py, Self>, waiter: &Bound<'py, Awaitable>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    pub(crate) fn step_drain<'py>(
+        slf: &Bound<'py, Self>,
+        waiter: &Bound<'py, Awaitable>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = slf.py();
         let (has_ended, is_congested) = Self::with(slf, |state, _| {
             let waits = !state.has_ended() && state.is_congested();
@@ -177,7 +203,11 @@ impl Connection {
 
     /// A send on a connection that is not open, or whose peer reads too slowly.
     #[cold]
-    fn send_with_care<'py>(slf: &Bound<'py, Self>, opcode: Opcode, payload: &Payload<'_, 'py>) -> Awaited<'py> {
+    fn send_with_care<'py>(
+        slf: &Bound<'py, Self>,
+        opcode: Opcode,
+        payload: &Payload<'_, 'py>,
+    ) -> Awaited<'py> {
         let py = slf.py();
         let is_own = Self::is_own_handler(slf)?;
         let phase = slf.get().state.borrow_mut(py).phase;
@@ -244,15 +274,24 @@ impl Connection {
         }
     }
 
-    fn accept_response(&self, py: Python<'_>, subprotocol: Option<&str>, headers: &[(String, String)]) -> PyResult<Vec<u8>> {
+    fn accept_response(
+        &self,
+        py: Python<'_>,
+        subprotocol: Option<&str>,
+        headers: &[(String, String)],
+    ) -> PyResult<Vec<u8>> {
         let headers: Vec<(&str, &str)> = borrow_pairs(headers);
         let state = self.state.borrow_mut(py);
-        state::accept_response(state.head(), subprotocol, &headers).map_err(|error| errors::bad_header(&error))
+        state::accept_response(state.head(), subprotocol, &headers)
+            .map_err(|error| errors::bad_header(&error))
     }
 }
 
 fn borrow_pairs(pairs: &[(String, String)]) -> Vec<(&str, &str)> {
-    pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    pairs
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect()
 }
 
 /// The context variable that holds the id of the connection whose handler runs; 0 elsewhere.
@@ -292,7 +331,11 @@ impl Connection {
     fn new() -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        Self { id, reactor: OnceLock::new(), state: GilCell::new(State::detached()) }
+        Self {
+            id,
+            reactor: OnceLock::new(),
+            state: GilCell::new(State::detached()),
+        }
     }
 
     #[getter]
@@ -311,17 +354,20 @@ impl Connection {
 
     #[getter]
     fn target(&self, py: Python<'_>) -> String {
-        let state = self.state.borrow_mut(py);
-        let head = state.head();
-        let mut words = head.split(|byte| *byte == b' ');
-        words.nth(1).map(|target| String::from_utf8_lossy(target).into_owned()).unwrap_or_default()
+        match handshake::parse_head(self.state.borrow_mut(py).head(), usize::MAX) {
+            Head::WebSocket(upgrade) => upgrade.target.to_owned(),
+            _ => String::new(), // not made by a reactor
+        }
     }
 
     #[getter]
     fn raw_headers(&self, py: Python<'_>) -> Vec<(String, String)> {
         let state = self.state.borrow_mut(py);
         let latin1 = |bytes: &[u8]| bytes.iter().copied().map(char::from).collect();
-        handshake::header_fields(state.head()).into_iter().map(|(name, value)| (name, latin1(value))).collect()
+        handshake::header_fields(state.head())
+            .into_iter()
+            .map(|(name, value)| (name, latin1(value)))
+            .collect()
     }
 
     #[getter]
@@ -365,7 +411,9 @@ impl Connection {
         body: &[u8],
     ) -> Awaited<'py> {
         if !(200..600).contains(&status) {
-            return Err(PyValueError::new_err(format!("a rejection's status must be 200 to 599, not {status}")));
+            return Err(PyValueError::new_err(format!(
+                "a rejection's status must be 200 to 599, not {status}"
+            )));
         }
         let mut response = Vec::new();
         handshake::write_response(&mut response, status, &borrow_pairs(&headers), body)
@@ -377,9 +425,8 @@ impl Connection {
     fn close<'py>(slf: &Bound<'py, Self>, code: u16, reason: &str) -> Awaited<'py> {
         let py = slf.py();
         check_close(code, reason)?;
-        let response = slf.get().accept_response(py, None, &[])?;
         Self::with_follow_up(slf, |state, env| match state.phase {
-            Phase::Opening => state.accept_and_close(env, &response, code, reason),
+            Phase::Opening => state.accept_and_close(env, code, reason),
             Phase::Open => state.close(env, code, reason, false),
             _ => {}
         })?;
@@ -406,7 +453,10 @@ impl Connection {
     #[inline]
     fn send_text<'py>(slf: &Bound<'py, Self>, text: &Bound<'py, PyAny>) -> Awaited<'py> {
         let text = text.cast::<PyString>().map_err(|_| {
-            let name = text.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
+            let name = text
+                .get_type()
+                .name()
+                .map_or_else(|_| "?".to_owned(), |name| name.to_string());
             PyTypeError::new_err(format!("a text message must be str, not {name}"))
         })?;
         Self::send_message(slf, Opcode::Text, &Payload::from_text(text)?)
@@ -415,14 +465,18 @@ impl Connection {
     #[inline]
     fn send_bytes<'py>(slf: &Bound<'py, Self>, data: &Bound<'py, PyAny>) -> Awaited<'py> {
         if data.is_instance_of::<PyString>() {
-            return Err(PyTypeError::new_err("a binary message must be bytes, bytearray or memoryview, not str"));
+            return Err(PyTypeError::new_err(
+                "a binary message must be bytes, bytearray or memoryview, not str",
+            ));
         }
         Self::send_message(slf, Opcode::Binary, &Payload::from_bytes_like(data)?)
     }
 
     fn send_encoded<'py>(slf: &Bound<'py, Self>, data: &Bound<'py, PyBytes>) -> Awaited<'py> {
         if let Err(error) = std::str::from_utf8(data.as_bytes()) {
-            return Err(PyErr::from_value(PyUnicodeDecodeError::new_utf8(slf.py(), data.as_bytes(), error)?.into_any()));
+            return Err(PyErr::from_value(
+                PyUnicodeDecodeError::new_utf8(slf.py(), data.as_bytes(), error)?.into_any(),
+            ));
         }
         Self::send_message(slf, Opcode::Text, &Payload::from_bytes_like(data.as_any())?)
     }

@@ -63,7 +63,10 @@ impl Entries {
     pub(crate) fn insert(&mut self, entry: Entry) -> usize {
         let token = self.next_token();
         self.count(&entry, 1);
-        self.slots.insert(Slot { generation: self.generation, entry });
+        self.slots.insert(Slot {
+            generation: self.generation,
+            entry,
+        });
         self.generation = (self.generation + 1) & INDEX_MASK;
         token
     }
@@ -100,7 +103,10 @@ impl Entries {
     }
 
     pub(crate) fn tokens(&self) -> Vec<usize> {
-        self.slots.iter().map(|(index, slot)| index | (slot.generation << GENERATION_SHIFT)).collect()
+        self.slots
+            .iter()
+            .map(|(index, slot)| index | (slot.generation << GENERATION_SHIFT))
+            .collect()
     }
 
     fn count(&mut self, entry: &Entry, by: isize) {

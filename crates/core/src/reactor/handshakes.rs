@@ -20,11 +20,21 @@ const MAX_ACCEPTS: usize = 128;
 /// Milliseconds to wait when the process has no descriptor left for another connection.
 const ACCEPT_RETRY: u64 = 100;
 
-const FULL: Refusal =
-    Refusal { status: 503, reason: "too many connections", headers: &[("Retry-After", "10")] };
-const TOO_SLOW: Refusal = Refusal { status: 408, reason: "the request head took too long", headers: &[] };
-const NO_HTTP: Refusal =
-    Refusal { status: 426, reason: "this server speaks WebSocket only", headers: &[("Upgrade", "websocket")] };
+const FULL: Refusal = Refusal {
+    status: 503,
+    reason: "too many connections",
+    headers: &[("Retry-After", "10")],
+};
+const TOO_SLOW: Refusal = Refusal {
+    status: 408,
+    reason: "the request head took too long",
+    headers: &[],
+};
+const NO_HTTP: Refusal = Refusal {
+    status: 426,
+    reason: "this server speaks WebSocket only",
+    headers: &[("Upgrade", "websocket")],
+};
 
 /// What a request head asks for.
 enum Request {
@@ -81,10 +91,18 @@ impl Reactor {
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::Interrupted | ErrorKind::ConnectionAborted
+                    ) => {}
                 Err(error) => {
                     self.retry_accept(py, token);
-                    return self.report(py, error.into(), "accepting connections pauses: no descriptor or memory left");
+                    return self.report(
+                        py,
+                        error.into(),
+                        "accepting connections pauses: no descriptor or memory left",
+                    );
                 }
             }
         }
@@ -93,12 +111,12 @@ impl Reactor {
     }
 
     fn retry_accept(&self, py: Python<'_>, token: usize) {
-        let at = self.now(py) + ACCEPT_RETRY;
+        let at = self.now() + ACCEPT_RETRY;
         self.queues.borrow_mut(py).deadlines.push((at, token));
     }
 
     fn retry_accept_now(&self, py: Python<'_>, token: usize) {
-        let at = self.now(py);
+        let at = self.now();
         self.queues.borrow_mut(py).deadlines.push((at, token));
     }
 
@@ -111,7 +129,10 @@ impl Reactor {
         }
         let tokens = self.entries.borrow_mut(py).tokens();
         for token in tokens {
-            let is_listener = matches!(self.entries.borrow_mut(py).get_mut(token), Some(Entry::Listener(_)));
+            let is_listener = matches!(
+                self.entries.borrow_mut(py).get_mut(token),
+                Some(Entry::Listener(_))
+            );
             if is_listener {
                 self.accept(slf, token)?;
             }
@@ -130,10 +151,15 @@ impl Reactor {
         let token = entries.next_token();
         self.register(&socket, token)?;
         let mut deadline = Deadline::default();
-        if let Some(at) = deadline.set(self.options.handshake_timeout.after(self.now(py))) {
+        if let Some(at) = deadline.set(self.options.handshake_timeout.after(self.now())) {
             self.queues.borrow_mut(py).deadlines.push((at, token));
         }
-        entries.insert(Entry::Pending(Pending { socket, peer, received, deadline }));
+        entries.insert(Entry::Pending(Pending {
+            socket,
+            peer,
+            received,
+            deadline,
+        }));
         Ok(())
     }
 
@@ -156,7 +182,9 @@ impl Reactor {
                 Ok(())
             }
             Request::Http => self.hand_over(py, token),
-            Request::WebSocket { .. } if self.entries.borrow_mut(py).live() >= self.options.max_connections => {
+            Request::WebSocket { .. }
+                if self.entries.borrow_mut(py).live() >= self.options.max_connections =>
+            {
                 self.refuse(py, token, &FULL);
                 Ok(())
             }
@@ -190,10 +218,16 @@ impl Reactor {
         handshake::write_refusal(&mut response, refusal);
         self.queues.borrow_mut(py).counters.rejected += 1;
         let mut entries = self.entries.borrow_mut(py);
-        let Some(Entry::Pending(pending)) = entries.remove(token) else { return };
+        let Some(Entry::Pending(pending)) = entries.remove(token) else {
+            return;
+        };
         // A new connection's buffer has room for a few lines; a peer that made it otherwise goes without.
-        let is_sent = (&pending.socket).write_all(&response).is_ok() && pending.socket.shutdown(Shutdown::Write).is_ok();
-        if !is_sent || discard(&pending.socket, &mut self.buffer.borrow_mut(py)) || self.deregister(&pending.socket).is_err() {
+        let is_sent = (&pending.socket).write_all(&response).is_ok()
+            && pending.socket.shutdown(Shutdown::Write).is_ok();
+        if !is_sent
+            || discard(&pending.socket, &mut self.buffer.borrow_mut(py))
+            || self.deregister(&pending.socket).is_err()
+        {
             return;
         }
         let token = entries.next_token();
@@ -201,10 +235,13 @@ impl Reactor {
             return;
         }
         let mut deadline = Deadline::default();
-        if let Some(at) = deadline.set(self.options.close_timeout.after(self.now(py))) {
+        if let Some(at) = deadline.set(self.options.close_timeout.after(self.now())) {
             self.queues.borrow_mut(py).deadlines.push((at, token));
         }
-        entries.insert(Entry::Lingering(Lingering { socket: pending.socket, deadline }));
+        entries.insert(Entry::Lingering(Lingering {
+            socket: pending.socket,
+            deadline,
+        }));
     }
 
     /// Give a connection that wants no WebSocket to the HTTP server, with what was read.
@@ -213,7 +250,9 @@ impl Reactor {
             self.refuse(py, token, &NO_HTTP);
             return Ok(());
         };
-        let Some(Entry::Pending(pending)) = self.entries.borrow_mut(py).remove(token) else { return Ok(()) };
+        let Some(Entry::Pending(pending)) = self.entries.borrow_mut(py).remove(token) else {
+            return Ok(());
+        };
         self.deregister(&pending.socket)?;
         let data = PyBytes::new(py, &pending.received);
         match http.bind(py).call1((pending.socket.into_raw_fd(), data)) {
@@ -225,7 +264,11 @@ impl Reactor {
     /// Make the connection a WebSocket and show it to the application.
     fn open(&self, slf: &Bound<'_, Self>, token: usize, head_len: usize) -> PyResult<()> {
         let py = slf.py();
-        let made = self.connection_class.bind(py).call0().and_then(|made| Ok(made.cast_into::<Connection>()?));
+        let made = self
+            .connection_class
+            .bind(py)
+            .call0()
+            .and_then(|made| Ok(made.cast_into::<Connection>()?));
         let connection = match made {
             Ok(connection) => connection,
             Err(error) => {
@@ -234,11 +277,27 @@ impl Reactor {
             }
         };
         connection.get().bind(slf);
-        let before = self.entries.borrow_mut(py).replace(token, Entry::Live(connection.clone().unbind()));
-        let Some(Entry::Pending(pending)) = before else { return Ok(()) };
+        let before = self
+            .entries
+            .borrow_mut(py)
+            .replace(token, Entry::Live(connection.clone().unbind()));
+        let Some(Entry::Pending(pending)) = before else {
+            return Ok(());
+        };
         Connection::with(&connection, |state, env| {
-            let Pending { socket, peer, received, .. } = pending;
-            let arrival = Arrival { token, socket, peer, received: &received, head_len };
+            let Pending {
+                socket,
+                peer,
+                received,
+                ..
+            } = pending;
+            let arrival = Arrival {
+                token,
+                socket,
+                peer,
+                received: &received,
+                head_len,
+            };
             state.open(arrival, env.options.reader_config());
         })?;
         if let Err(error) = self.application.bind(py).call1((&connection,)) {
@@ -253,7 +312,13 @@ impl Reactor {
 
     // ── time ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    pub(super) fn expire_other(&self, slf: &Bound<'_, Self>, token: usize, at: u64, now: u64) -> PyResult<()> {
+    pub(super) fn expire_other(
+        &self,
+        slf: &Bound<'_, Self>,
+        token: usize,
+        at: u64,
+        now: u64,
+    ) -> PyResult<()> {
         let py = slf.py();
         let mut entries = self.entries.borrow_mut(py);
         let is_due = match entries.get_mut(token) {
@@ -287,7 +352,9 @@ fn classify(received: &[u8], max_head_size: usize) -> Request {
     match handshake::parse_head(received, max_head_size) {
         Head::Incomplete => Request::Incomplete,
         Head::Http(_) => Request::Http,
-        Head::WebSocket(upgrade) => Request::WebSocket { head_len: upgrade.len },
+        Head::WebSocket(upgrade) => Request::WebSocket {
+            head_len: upgrade.len,
+        },
         Head::Refused(refusal) => Request::Refused(refusal),
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! Knows nothing of Django, nor of what an endpoint is.
 
+mod batch;
 mod entries;
 mod handshakes;
 mod queues;
@@ -15,21 +16,19 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::OnceLock;
 use std::thread::{self, ThreadId};
-use std::time::Duration;
 
-use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
-use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PySystemExit, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use socket2::Socket;
 
-use crate::awaitable::Awaitable;
-use crate::connection::{Connection, Expired, Reading};
+use crate::connection::Connection;
 use crate::gil_cell::GilCell;
 use crate::options::Options;
 use crate::timers::{Clock, Timers};
+use batch::FirstError;
 use entries::{Entries, Entry, Listener};
 pub(crate) use queues::Queues;
 
@@ -37,10 +36,6 @@ pub(crate) use queues::Queues;
 const MAX_EVENTS: usize = 1024;
 /// Bytes read by one system call.
 const READ_SIZE: usize = 64 * 1024;
-/// Bytes read from one connection before the others have their turn.
-const READ_BUDGET: usize = 4 * READ_SIZE;
-/// Rounds of flushing and waking in one batch before the loop has its turn.
-const MAX_ROUNDS: usize = 16;
 
 #[pyclass(frozen, module = "django_bolt._core")]
 pub(crate) struct Reactor {
@@ -73,7 +68,7 @@ pub(crate) struct Reactor {
 impl Reactor {
     /// Milliseconds on the reactor's clock; inside a batch those of its start.
     #[inline]
-    pub(crate) fn now(&self, _py: Python<'_>) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         if self.in_batch.load(Ordering::Relaxed) {
             self.batch_time.load(Ordering::Relaxed)
         } else {
@@ -106,241 +101,24 @@ impl Reactor {
         if this.is_closed.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let is_own_thread = this.thread.get().is_none_or(|owner| *owner == thread::current().id());
-        let method = if is_own_thread { "call_soon" } else { "call_soon_threadsafe" };
+        let is_own_thread = this
+            .thread
+            .get()
+            .is_none_or(|owner| *owner == thread::current().id());
+        let method = if is_own_thread {
+            "call_soon"
+        } else {
+            "call_soon_threadsafe"
+        };
         this.is_scheduled.store(true, Ordering::Relaxed);
-        let scheduled = this.event_loop.bind(slf.py()).call_method1(method, (slf.getattr("_run")?,));
+        let scheduled = this
+            .event_loop
+            .bind(slf.py())
+            .call_method1(method, (slf.getattr("_run")?,));
         if scheduled.is_err() {
             this.is_scheduled.store(false, Ordering::Relaxed);
         }
         scheduled.map(drop)
-    }
-}
-
-// ── batches ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-/// Keeps the first error that must end the loop while the rest of a batch is seen to.
-#[derive(Default)]
-struct FirstError(Option<PyErr>);
-
-impl FirstError {
-    fn note(&mut self, result: PyResult<()>) {
-        if let Err(error) = result {
-            self.0.get_or_insert(error);
-        }
-    }
-}
-
-impl Reactor {
-    fn run_batch(slf: &Bound<'_, Self>, batch: impl FnOnce(&mut FirstError)) -> PyResult<()> {
-        let this = slf.get();
-        if this.is_closed.load(Ordering::Relaxed) || this.in_batch.swap(true, Ordering::Relaxed) {
-            return Ok(());
-        }
-        this.batch_time.store(this.clock.now(), Ordering::Relaxed);
-        let mut first_error = FirstError::default();
-        batch(&mut first_error);
-        this.work_off(slf, &mut first_error);
-        this.in_batch.store(false, Ordering::Relaxed);
-        if !this.is_closed.load(Ordering::Relaxed) {
-            first_error.note(Self::set_alarm(slf));
-            if this.has_work(slf.py()) {
-                first_error.note(Self::request_run(slf));
-            }
-        }
-        first_error.0.map_or(Ok(()), Err)
-    }
-
-    fn handle_events(&self, slf: &Bound<'_, Self>, first_error: &mut FirstError) {
-        let py = slf.py();
-        let Some(mut events) = self.events.borrow_mut(py).take() else { return };
-        let polled = self.poll.borrow_mut(py).poll(&mut events, Some(Duration::ZERO));
-        if polled.is_ok() {
-            for event in &events {
-                first_error.note(self.handle_event(slf, event));
-            }
-        }
-        *self.events.borrow_mut(py) = Some(events);
-    }
-
-    #[inline]
-    fn handle_event(&self, slf: &Bound<'_, Self>, event: &Event) -> PyResult<()> {
-        let py = slf.py();
-        let token = event.token().0;
-        let connection = match self.entries.borrow_mut(py).get_mut(token) {
-            None => return Ok(()),
-            Some(Entry::Live(connection)) => Some(connection.clone_ref(py)),
-            Some(_) => None,
-        };
-        match connection {
-            Some(connection) => self.handle_connection_event(connection.bind(py), event),
-            None => self.handle_other_event(slf, token),
-        }
-    }
-
-    #[inline]
-    fn handle_connection_event(&self, connection: &Bound<'_, Connection>, event: &Event) -> PyResult<()> {
-        let is_readable = event.is_readable() || event.is_read_closed() || event.is_error();
-        Connection::with(connection, |state, env| {
-            if event.is_writable() {
-                state.on_writable();
-                state.flush(env);
-            }
-            if is_readable {
-                let is_broken = event.is_write_closed() || event.is_error();
-                state.on_readable(env, event.is_read_closed(), is_broken);
-            }
-        })?;
-        if is_readable {
-            self.read(connection)?;
-        }
-        Ok(())
-    }
-
-    /// Read what is there, and run the handler after each piece.
-    #[inline]
-    fn read(&self, connection: &Bound<'_, Connection>) -> PyResult<()> {
-        let py = connection.py();
-        let mut budget = READ_BUDGET;
-        loop {
-            let (reading, receiver) = Connection::with(connection, |state, env| {
-                let reading = state.read(env, &mut self.buffer.borrow_mut(py));
-                (reading, state.take_ready_receiver())
-            })?;
-            if let Some(receiver) = receiver {
-                Awaitable::wake(receiver.bind(py))?;
-            }
-            let Reading::More(count) = reading else { return Ok(()) };
-            budget = budget.saturating_sub(count.max(1));
-            if budget == 0 {
-                self.queues.borrow_mut(py).ready.push(connection.clone().unbind());
-                return Ok(());
-            }
-        }
-    }
-
-    /// Work off the queues: read where an edge has passed already, wake who waits, flush.
-    fn work_off(&self, slf: &Bound<'_, Self>, first_error: &mut FirstError) {
-        let py = slf.py();
-        let ready = std::mem::take(&mut self.queues.borrow_mut(py).ready);
-        for connection in ready {
-            first_error.note(self.read(connection.bind(py)));
-        }
-        for _ in 0..MAX_ROUNDS {
-            self.wake_all(py, first_error);
-            if !self.flush_all(py, first_error) {
-                break;
-            }
-        }
-        self.forget_ended(slf, first_error);
-        self.collect_timers(py);
-    }
-
-    fn wake_all(&self, py: Python<'_>, first_error: &mut FirstError) {
-        for _ in 0..MAX_ROUNDS {
-            let wakes = std::mem::take(&mut self.queues.borrow_mut(py).wakes);
-            if wakes.is_empty() {
-                return;
-            }
-            for waiter in wakes {
-                first_error.note(Awaitable::wake(waiter.bind(py)));
-            }
-        }
-    }
-
-    /// Flush every connection that has something to send; false if there was none.
-    fn flush_all(&self, py: Python<'_>, first_error: &mut FirstError) -> bool {
-        let mut dirty = std::mem::take(&mut self.queues.borrow_mut(py).dirty);
-        if dirty.is_empty() {
-            return false;
-        }
-        for connection in dirty.drain(..) {
-            first_error.note(Connection::with(connection.bind(py), |state, env| state.flush(env)));
-        }
-        let mut queues = self.queues.borrow_mut(py);
-        if queues.dirty.is_empty() {
-            queues.dirty = dirty; // keep the capacity
-        }
-        true
-    }
-
-    fn forget_ended(&self, slf: &Bound<'_, Self>, first_error: &mut FirstError) {
-        let py = slf.py();
-        let ended = std::mem::take(&mut self.queues.borrow_mut(py).ended);
-        for token in ended {
-            let entry = self.entries.borrow_mut(py).remove(token);
-            drop(entry);
-        }
-        first_error.note(self.resume_accepting(slf));
-    }
-
-    fn collect_timers(&self, py: Python<'_>) {
-        let mut queues = self.queues.borrow_mut(py);
-        let mut timers = self.timers.borrow_mut(py);
-        for (at, token) in queues.deadlines.drain(..) {
-            timers.add(at, token);
-        }
-    }
-
-    /// Log an exception that came out of what we call, and go on; what must end the loop is passed on.
-    fn report(&self, py: Python<'_>, error: PyErr, message: &str) -> PyResult<()> {
-        if error.is_instance_of::<PyKeyboardInterrupt>(py) || error.is_instance_of::<PySystemExit>(py) {
-            return Err(error);
-        }
-        let context = PyDict::new(py);
-        context.set_item("message", message)?;
-        context.set_item("exception", error.into_value(py))?;
-        self.event_loop.bind(py).call_method1("call_exception_handler", (context,)).map(drop)
-    }
-}
-
-// ── time ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-impl Reactor {
-    /// Have the loop call us when the earliest timer is due.
-    fn set_alarm(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
-        let this = slf.get();
-        let Some(earliest) = this.timers.borrow_mut(py).earliest() else { return Ok(()) };
-        let before = {
-            let mut alarm = this.alarm.borrow_mut(py);
-            if alarm.as_ref().is_some_and(|(at, _)| *at <= earliest) {
-                return Ok(());
-            }
-            alarm.take()
-        };
-        if let Some((_, handle)) = before {
-            handle.call_method0(py, "cancel")?;
-        }
-        // One millisecond more than the difference, since the clock cuts off fractions.
-        let delay = Duration::from_millis(earliest.saturating_sub(this.clock.now()) + 1).as_secs_f64();
-        let handle = this.event_loop.bind(py).call_method1("call_later", (delay, slf.getattr("_tick")?))?;
-        *this.alarm.borrow_mut(py) = Some((earliest, handle.unbind()));
-        Ok(())
-    }
-
-    fn expire(&self, slf: &Bound<'_, Self>, first_error: &mut FirstError) {
-        let py = slf.py();
-        let now = self.batch_time.load(Ordering::Relaxed);
-        loop {
-            let due = self.timers.borrow_mut(py).pop_due(now);
-            let Some((at, token)) = due else { return };
-            first_error.note(self.expire_entry(slf, token, at, now));
-        }
-    }
-
-    fn expire_entry(&self, slf: &Bound<'_, Self>, token: usize, at: u64, now: u64) -> PyResult<()> {
-        let py = slf.py();
-        let connection = match self.entries.borrow_mut(py).get_mut(token) {
-            None => return Ok(()),
-            Some(Entry::Live(connection)) => Some(connection.clone_ref(py)),
-            Some(_) => None,
-        };
-        let Some(connection) = connection else { return self.expire_other(slf, token, at, now) };
-        match Connection::with(connection.bind(py), |state, env| state.on_timer(env, at))? {
-            Expired::Nothing => Ok(()),
-            Expired::Cancel(task) => task.call_method0(py, "cancel").map(drop),
-        }
     }
 }
 
@@ -349,7 +127,8 @@ impl Reactor {
 impl Reactor {
     fn register(&self, socket: &Socket, token: usize) -> io::Result<()> {
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.registry.register(&mut SourceFd(&socket.as_raw_fd()), Token(token), interest)
+        self.registry
+            .register(&mut SourceFd(&socket.as_raw_fd()), Token(token), interest)
     }
 
     fn deregister(&self, socket: &Socket) -> io::Result<()> {
@@ -408,7 +187,9 @@ impl Reactor {
         }
         let descriptor = this.poll.borrow_mut(slf.py()).as_raw_fd();
         let arguments = (descriptor, slf.getattr("_poll")?);
-        this.event_loop.bind(slf.py()).call_method1("add_reader", arguments)?;
+        this.event_loop
+            .bind(slf.py())
+            .call_method1("add_reader", arguments)?;
         Self::request_run(slf)
     }
 
@@ -494,7 +275,9 @@ impl Reactor {
         }
         if this.thread.get().is_some() {
             let descriptor = this.poll.borrow_mut(py).as_raw_fd();
-            this.event_loop.bind(py).call_method1("remove_reader", (descriptor,))?;
+            this.event_loop
+                .bind(py)
+                .call_method1("remove_reader", (descriptor,))?;
         }
         first_error.0.map_or(Ok(()), Err)
     }

@@ -13,18 +13,19 @@
 //! A message is taken from the connection in the step that returns it, never before, so that a cancelled receive
 //! loses none.
 
-use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::ptr;
+mod iterator;
+mod slots;
 
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
-use pyo3::{ffi, PyTypeInfo};
 
 use crate::connection::Connection;
 use crate::errors;
 use crate::gil_cell::GilCell;
+pub(crate) use iterator::MessageIterator;
+pub(crate) use slots::install_slots;
 
 /// What is awaited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,15 +70,26 @@ pub(crate) struct Awaitable {
 
 impl Awaitable {
     fn new(operation: Operation, connection: Option<Py<Connection>>, decoder: Option<Py<PyAny>>) -> Self {
-        let inner = Inner { stage: Stage::New, blocking: false, error: None, callback: None };
-        Self { operation, connection, decoder, inner: GilCell::new(inner) }
+        let inner = Inner {
+            stage: Stage::New,
+            blocking: false,
+            error: None,
+            callback: None,
+        };
+        Self {
+            operation,
+            connection,
+            decoder,
+            inner: GilCell::new(inner),
+        }
     }
 
     /// The awaitable of everything that is done already; one for all.
     #[inline]
     pub(crate) fn completed(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
         static COMPLETED: PyOnceLock<Py<Awaitable>> = PyOnceLock::new();
-        let completed = COMPLETED.get_or_try_init(py, || Py::new(py, Self::new(Operation::Completed, None, None)))?;
+        let completed =
+            COMPLETED.get_or_try_init(py, || Py::new(py, Self::new(Operation::Completed, None, None)))?;
         Ok(completed.bind(py).clone().into_any())
     }
 
@@ -95,7 +107,21 @@ impl Awaitable {
         operation: Operation,
         decoder: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, Self>> {
-        Bound::new(connection.py(), Self::new(operation, Some(connection.clone().unbind()), decoder))
+        Bound::new(
+            connection.py(),
+            Self::new(operation, Some(connection.clone().unbind()), decoder),
+        )
+    }
+
+    /// Make a finished awaitable new again, if only the caller holds it.
+    #[inline]
+    fn recycle(slf: &Bound<'_, Self>) -> bool {
+        let mut inner = slf.get().inner.borrow_mut(slf.py());
+        let is_free = inner.stage == Stage::Finished && slots::is_unshared(slf);
+        if is_free {
+            inner.stage = Stage::New;
+        }
+        is_free
     }
 
     /// Run once: the result, or None if it must wait.
@@ -126,7 +152,9 @@ impl Awaitable {
     #[inline]
     fn check_unused(&self, py: Python<'_>) -> PyResult<()> {
         if self.inner.borrow_mut(py).stage == Stage::Finished {
-            return Err(PyRuntimeError::new_err("cannot reuse an already awaited receive or send"));
+            return Err(PyRuntimeError::new_err(
+                "cannot reuse an already awaited receive or send",
+            ));
         }
         Ok(())
     }
@@ -138,7 +166,9 @@ impl Awaitable {
         slf: &Bound<'py, Self>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = slf.py();
-        let Some(message) = Connection::step_receive(connection, slf)? else { return Ok(None) };
+        let Some(message) = Connection::step_receive(connection, slf)? else {
+            return Ok(None);
+        };
         let object = message.object.into_bound(py);
         match (self.operation, message.binary) {
             (Operation::ReceiveText, true) => Err(errors::unsupported_data(py, "text", "binary")),
@@ -168,7 +198,11 @@ impl Awaitable {
                 None => return Ok(()),
             }
         };
-        run_in_context(callback.bind(py), context.as_ref().map(|context| context.bind(py)), slf.as_any())
+        slots::run_in_context(
+            callback.bind(py),
+            context.as_ref().map(|context| context.bind(py)),
+            slf.as_any(),
+        )
     }
 
     /// Leave the connection's lists of those who wait.
@@ -192,7 +226,10 @@ impl Awaitable {
     }
 
     fn event_loop<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let connection = self.connection.as_ref().ok_or_else(|| PyRuntimeError::new_err("nothing is awaited"))?;
+        let connection = self
+            .connection
+            .as_ref()
+            .ok_or_else(|| PyRuntimeError::new_err("nothing is awaited"))?;
         Connection::event_loop(connection.bind(py))
     }
 }
@@ -233,7 +270,9 @@ impl Awaitable {
             _ => kind,
         };
         if !exception.is_instance_of::<pyo3::exceptions::PyBaseException>() {
-            return Err(PyTypeError::new_err("exceptions must be classes or instances deriving from BaseException"));
+            return Err(PyTypeError::new_err(
+                "exceptions must be classes or instances deriving from BaseException",
+            ));
         }
         Err(PyErr::from_value(exception))
     }
@@ -270,7 +309,9 @@ impl Awaitable {
         let before = {
             let mut inner = slf.get().inner.borrow_mut(py);
             if inner.callback.is_some() {
-                return Err(PyRuntimeError::new_err("only one task can wait for a receive or send"));
+                return Err(PyRuntimeError::new_err(
+                    "only one task can wait for a receive or send",
+                ));
             }
             inner.callback.replace((callback, context))
         };
@@ -280,7 +321,9 @@ impl Awaitable {
 
     fn remove_done_callback(&self, py: Python<'_>, callback: &Bound<'_, PyAny>) -> PyResult<usize> {
         let candidate = self.inner.borrow_mut(py).callback.take();
-        let Some((registered, context)) = candidate else { return Ok(0) };
+        let Some((registered, context)) = candidate else {
+            return Ok(0);
+        };
         if registered.bind(py).eq(callback)? {
             return Ok(1);
         }
@@ -305,7 +348,9 @@ impl Awaitable {
         if let Some((callback, context)) = callback {
             let options = PyDict::new(py);
             options.set_item("context", context)?;
-            slf.get().event_loop(py)?.call_method("call_soon", (callback, slf), Some(&options))?;
+            slf.get()
+                .event_loop(py)?
+                .call_method("call_soon", (callback, slf), Some(&options))?;
         }
         Ok(true)
     }
@@ -315,67 +360,21 @@ impl Awaitable {
     }
 
     fn done(&self, py: Python<'_>) -> bool {
-        matches!(self.inner.borrow_mut(py).stage, Stage::Woken | Stage::Cancelled | Stage::Finished)
+        matches!(
+            self.inner.borrow_mut(py).stage,
+            Stage::Woken | Stage::Cancelled | Stage::Finished
+        )
     }
 
     /// None: the value itself comes from the step that follows.
     fn result(&self, py: Python<'_>) -> PyResult<()> {
         if self.inner.borrow_mut(py).stage == Stage::Cancelled {
             static CANCELLED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-            return Err(PyErr::from_value(CANCELLED.import(py, "asyncio", "CancelledError")?.call0()?));
+            return Err(PyErr::from_value(
+                CANCELLED.import(py, "asyncio", "CancelledError")?.call0()?,
+            ));
         }
         Ok(())
-    }
-}
-
-/// Iterates over the messages of a connection; ends only by WebSocketDisconnect.
-#[pyclass(frozen, module = "django_bolt._core", name = "_MessageIterator")]
-pub(crate) struct MessageIterator {
-    connection: Py<Connection>,
-    operation: Operation,
-    decoder: Option<Py<PyAny>>,
-    /// The awaitable of the last step, used again when nobody else holds it.
-    last: GilCell<Option<Py<Awaitable>>>,
-}
-
-impl MessageIterator {
-    pub(crate) fn new(connection: Py<Connection>, operation: Operation, decoder: Option<Py<PyAny>>) -> Self {
-        Self { connection, operation, decoder, last: GilCell::new(None) }
-    }
-
-    /// Make the last awaitable new again, if only this iterator knows it.
-    #[inline]
-    fn recycle<'py>(&self, py: Python<'py>) -> Option<Bound<'py, Awaitable>> {
-        let last = self.last.borrow_mut(py);
-        let last = last.as_ref()?;
-        // SAFETY: `last` is a valid object; reading its reference count has no effect.
-        let is_unshared = unsafe { ffi::Py_REFCNT(last.as_ptr()) } == 1;
-        let mut inner = last.get().inner.borrow_mut(py);
-        if !is_unshared || inner.stage != Stage::Finished {
-            return None;
-        }
-        inner.stage = Stage::New;
-        drop(inner);
-        Some(last.bind(py).clone())
-    }
-}
-
-#[pymethods]
-impl MessageIterator {
-    fn __aiter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
-        slf
-    }
-
-    #[inline]
-    fn __anext__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Awaitable>> {
-        if let Some(recycled) = self.recycle(py) {
-            return Ok(recycled);
-        }
-        let decoder = self.decoder.as_ref().map(|decoder| decoder.clone_ref(py));
-        let awaitable = Awaitable::on(self.connection.bind(py), self.operation, decoder)?;
-        let before = self.last.borrow_mut(py).replace(awaitable.clone().unbind());
-        drop(before);
-        Ok(awaitable)
     }
 }
 
@@ -384,147 +383,5 @@ fn stop_iteration(value: &Bound<'_, PyAny>) -> PyErr {
     match PyTuple::new(value.py(), [value]) {
         Ok(arguments) => PyStopIteration::new_err(arguments.unbind()),
         Err(error) => error,
-    }
-}
-
-/// Call `callback(argument)` inside `context`, as a loop's handle would.
-fn run_in_context(
-    callback: &Bound<'_, PyAny>,
-    context: Option<&Bound<'_, PyAny>>,
-    argument: &Bound<'_, PyAny>,
-) -> PyResult<()> {
-    let Some(context) = context else {
-        return callback.call1((argument,)).map(drop);
-    };
-    let py = callback.py();
-    // SAFETY: `context` is an owned reference to the `Context` that asyncio passed to `add_done_callback`;
-    // `PyContext_Enter` itself raises TypeError for any other object.
-    if unsafe { ffi::PyContext_Enter(context.as_ptr()) } != 0 {
-        return Err(PyErr::fetch(py));
-    }
-    let result = callback.call1((argument,)).map(drop);
-    // SAFETY: entered just above on this thread; asyncio leaves the contexts that it enters in turn.
-    if unsafe { ffi::PyContext_Exit(context.as_ptr()) } != 0 {
-        return Err(PyErr::fetch(py));
-    }
-    result
-}
-
-/// `am_send` for [`Awaitable`]: returns a value without the StopIteration that PyO3's `__next__` needs.
-unsafe extern "C" fn am_send(
-    slf: *mut ffi::PyObject,
-    _value: *mut ffi::PyObject,
-    result: *mut *mut ffi::PyObject,
-) -> ffi::PySendResult {
-    // SAFETY: the interpreter calls slots with its lock held, a valid `self` of this very type, and a place for the
-    // result.
-    unsafe {
-        match step_slot(slf) {
-            Stepped::Value(value) => {
-                *result = value;
-                ffi::PySendResult::PYGEN_RETURN
-            }
-            Stepped::Suspended => {
-                ffi::Py_INCREF(slf);
-                *result = slf;
-                ffi::PySendResult::PYGEN_NEXT
-            }
-            Stepped::Raised => {
-                *result = ptr::null_mut();
-                ffi::PySendResult::PYGEN_ERROR
-            }
-        }
-    }
-}
-
-/// `tp_iternext` for [`Awaitable`], which Python 3.12 and later use in `await`: a result of None needs no exception.
-unsafe extern "C" fn iternext(slf: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    // SAFETY: as for `am_send`.
-    unsafe {
-        match step_slot(slf) {
-            Stepped::Suspended => {
-                ffi::Py_INCREF(slf);
-                slf
-            }
-            Stepped::Value(value) => {
-                if value != ffi::Py_None() {
-                    set_stop_iteration(value);
-                }
-                ffi::Py_DECREF(value);
-                ptr::null_mut()
-            }
-            Stepped::Raised => ptr::null_mut(),
-        }
-    }
-}
-
-/// Raise StopIteration(value).
-///
-/// # Safety
-///
-/// `value` is a valid object; the interpreter lock is held.
-unsafe fn set_stop_iteration(value: *mut ffi::PyObject) {
-    // SAFETY: the caller's promise; the exception is built first, since setting it by class would spread a tuple and
-    // take an exception for the instance itself.
-    unsafe {
-        let exception = ffi::PyObject_CallOneArg(ffi::PyExc_StopIteration, value);
-        if !exception.is_null() {
-            ffi::PyErr_SetObject(ffi::PyExc_StopIteration, exception);
-            ffi::Py_DECREF(exception);
-        }
-    }
-}
-
-enum Stepped {
-    /// An owned reference.
-    Value(*mut ffi::PyObject),
-    Suspended,
-    /// The Python error indicator is set.
-    Raised,
-}
-
-/// Step the awaitable behind a slot's `self`; a panic becomes a Python exception.
-///
-/// # Safety
-///
-/// `slf` is a valid [`Awaitable`]; the interpreter lock is held.
-unsafe fn step_slot(slf: *mut ffi::PyObject) -> Stepped {
-    Python::attach(|py| {
-        let step = || {
-            // SAFETY: the caller's promise on the pointer and its type.
-            let slf = unsafe { Bound::from_borrowed_ptr(py, slf).cast_into_unchecked::<Awaitable>() };
-            Awaitable::step(&slf)
-        };
-        match catch_unwind(AssertUnwindSafe(step)) {
-            Ok(Ok(Some(value))) => Stepped::Value(value.into_ptr()),
-            Ok(Ok(None)) => Stepped::Suspended,
-            Ok(Err(error)) => {
-                error.restore(py);
-                Stepped::Raised
-            }
-            Err(_) => {
-                pyo3::panic::PanicException::new_err("the native core panicked").restore(py);
-                Stepped::Raised
-            }
-        }
-    })
-}
-
-/// Put the fast slots into the type that PyO3 made.
-pub(crate) fn install_slots(py: Python<'_>) {
-    let awaitable = Awaitable::type_object(py);
-    let type_object = awaitable.as_type_ptr();
-    // SAFETY: PyO3 makes heap types, so `type_object` leads a `PyHeapTypeObject`, whose `as_async` is what
-    // `tp_as_async` points to (PyO3 fills `am_await`, so it is set). This runs while the module is made, before any
-    // instance exists and with the lock held. The functions have the signatures of their slots and treat `self` as the
-    // `Awaitable` that it is, the type being final.
-    unsafe {
-        let methods = (*type_object).tp_as_async;
-        if methods.is_null() {
-            return; // PyO3's own `__next__` does the same, slower
-        }
-        (*methods).am_send = Some(am_send);
-        (*type_object).tp_iternext = Some(iternext);
-        ffi::PyType_Modified(type_object);
     }
 }

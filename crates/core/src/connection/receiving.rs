@@ -1,0 +1,167 @@
+//! Receiving: bytes from the kernel, messages for the handler, and how the peer ends the conversation.
+
+use std::io::{ErrorKind, Read};
+
+use django_bolt_protocol::frame::{self, Opcode};
+use django_bolt_protocol::reader::{Event, Input};
+
+use super::inbound::Message;
+use super::state::{Closing, Ending, Env, Next, Phase, Reading, State};
+
+/// Stands for a Close frame without a code (RFC 6455, section 7.4.1); never sent.
+const NO_STATUS_RECEIVED: u16 = 1005;
+
+impl State {
+    /// Note what the poller says of the socket.
+    pub(crate) fn on_readable(&mut self, env: &mut Env<'_, '_>, peer_shut: bool, broken: bool) {
+        self.readable = true;
+        self.peer_shut |= peer_shut;
+        let cannot_read = self.phase == Phase::Opening || self.is_reading_paused();
+        if (peer_shut && self.phase == Phase::Opening) || (broken && cannot_read) {
+            self.finish(env);
+        }
+    }
+
+    /// Read once and process what came.
+    pub(crate) fn read(&mut self, env: &mut Env<'_, '_>, buffer: &mut [u8]) -> Reading {
+        if !self.readable || self.is_reading_paused() {
+            return Reading::Stop;
+        }
+        let Some(socket) = &self.socket else {
+            return Reading::Stop;
+        };
+        match (&mut &*socket).read(buffer) {
+            Ok(0) => {
+                self.finish(env);
+                Reading::Stop
+            }
+            Ok(count) => {
+                self.last_activity = env.now();
+                // A short read means that nothing is left, and that new bytes bring a new edge.
+                self.readable = count == buffer.len() || self.peer_shut;
+                self.process(env, &mut buffer[..count]);
+                Reading::More(count)
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => Reading::More(0),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.readable = false;
+                Reading::Stop
+            }
+            Err(_) => {
+                self.finish(env);
+                Reading::Stop
+            }
+        }
+    }
+
+    /// Reading pauses while the handler or the peer cannot keep up, so that neither can grow the process.
+    pub(super) fn is_reading_paused(&self) -> bool {
+        match self.phase {
+            Phase::Open => self.inbound.is_full() || self.congested || self.ending.is_some(),
+            Phase::Closing | Phase::Draining => false,
+            Phase::Detached | Phase::Opening | Phase::Closed => true,
+        }
+    }
+
+    pub(super) fn resume_reading(&mut self, env: &mut Env<'_, '_>) {
+        if self.readable && !self.is_reading_paused() {
+            env.queues.ready.push(env.this.clone().unbind());
+        }
+    }
+
+    pub(super) fn process(&mut self, env: &mut Env<'_, '_>, bytes: &mut [u8]) {
+        let is_rejected = self.phase == Phase::Closing && !self.closing.sent;
+        if self.phase == Phase::Draining || is_rejected {
+            return;
+        }
+        let py = env.this.py();
+        let limit = env.options.inbound_limit;
+        let is_open = self.phase == Phase::Open;
+        let mut input = Input::new(bytes);
+        let ending = loop {
+            match self.reader.read(&mut input) {
+                Ok(None) => return,
+                Ok(Some(Event::Text(text))) if is_open => self.inbound.push(Message::text(py, text), limit),
+                Ok(Some(Event::Binary(data))) if is_open => {
+                    self.inbound.push(Message::binary(py, data), limit)
+                }
+                Ok(Some(Event::Ping(data))) if is_open => {
+                    let mut pong = [0; frame::MAX_CONTROL_PAYLOAD];
+                    let pong = &mut pong[..data.len()];
+                    pong.copy_from_slice(data);
+                    self.queue(env, |tail| frame::write_frame(tail, Opcode::Pong, pong, None));
+                }
+                Ok(Some(Event::Close(close))) => break Ending::Close(close.code, Box::from(close.reason)),
+                // Data and pings behind our own Close frame need no answer (RFC 6455, section 5.5.1); a pong has done
+                // its work by arriving.
+                Ok(Some(_)) => {}
+                Err(error) => break Ending::Failure(error),
+            }
+        };
+        self.on_ending(env, ending);
+    }
+
+    pub(super) fn on_ending(&mut self, env: &mut Env<'_, '_>, ending: Ending) {
+        if matches!(ending, Ending::Failure(_)) {
+            env.queues.counters.protocol_errors += 1;
+        }
+        if self.phase == Phase::Open {
+            self.ending = Some(ending);
+            if self.inbound.is_empty() {
+                self.apply_ending(env);
+            } else {
+                // A handler that does not come back for the rest must not keep the peer waiting for ever.
+                self.set_deadline(env, env.options.close_timeout.after(env.now()));
+            }
+            return;
+        }
+        match ending {
+            Ending::Close(..) => self.closing.received = true,
+            Ending::Failure(_) => self.closing.finish_after_flush = true,
+        }
+        if self.outbound.is_empty() {
+            self.after_flush(env);
+        }
+    }
+
+    /// Answer what the peer ended the conversation with; false if it did not.
+    pub(super) fn apply_ending(&mut self, env: &mut Env<'_, '_>) -> bool {
+        match self.ending.take() {
+            None => return false,
+            Some(Ending::Failure(error)) => {
+                self.start_close(env, error.close_code(), &error.to_string(), true)
+            }
+            Some(Ending::Close(code, reason)) => {
+                self.closing = Closing {
+                    code: Some(code.unwrap_or(NO_STATUS_RECEIVED)),
+                    reason,
+                    sent: true,
+                    received: true,
+                    finish_after_flush: false,
+                };
+                self.queue(env, |tail| frame::write_close(tail, code, "", None));
+                self.begin_closing(env);
+            }
+        }
+        true
+    }
+
+    /// Take the next message, unless the peer must read first.
+    #[inline]
+    pub(crate) fn next_message(&mut self, env: &mut Env<'_, '_>) -> Next {
+        if self.congested && self.phase == Phase::Open {
+            return Next::Nothing;
+        }
+        let was_full = self.inbound.is_full();
+        match self.inbound.pop(env.options.inbound_limit) {
+            Some(message) => {
+                if was_full && !self.inbound.is_full() {
+                    self.resume_reading(env);
+                }
+                Next::Message(message)
+            }
+            None if self.has_ended() || self.apply_ending(env) => Next::Ended,
+            None => Next::Nothing,
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Sending: frames into the outbound buffer, the buffer into the kernel, and what congestion means.
+
+use std::net::Shutdown;
+
+use django_bolt_protocol::frame::Opcode;
+
+use super::state::{Env, Phase, State};
+use crate::options::Options;
+use crate::payload::Payload;
+
+/// At this many bytes queued a connection counts as congested, and its own handler waits.
+const HIGH_WATER: usize = 64 * 1024;
+/// Below this many it no longer does.
+const LOW_WATER: usize = 16 * 1024;
+
+impl State {
+    /// Queue a message on an open connection.
+    #[inline]
+    pub(crate) fn push(&mut self, env: &mut Env<'_, '_>, opcode: Opcode, payload: &Payload<'_, '_>) {
+        self.borrow_buffer(env);
+        self.outbound.push_message(opcode, payload);
+        self.mark_dirty(env);
+    }
+
+    /// Whether queueing so many bytes more would break the limit for what one peer may leave unread. A single message
+    /// for an idle peer never does.
+    #[inline]
+    pub(crate) fn would_overflow(&self, options: &Options, len: usize) -> bool {
+        !self.outbound.is_empty() && self.outbound.len() + len > options.outbound_limit
+    }
+
+    pub(crate) fn has_drainers(&self) -> bool {
+        !self.drainers.is_empty()
+    }
+
+    pub(super) fn queue(&mut self, env: &mut Env<'_, '_>, write: impl FnOnce(&mut Vec<u8>)) {
+        self.borrow_buffer(env);
+        self.outbound.append(write);
+        self.mark_dirty(env);
+    }
+
+    #[inline]
+    pub(super) fn borrow_buffer(&mut self, env: &mut Env<'_, '_>) {
+        if self.outbound.wants_buffer() {
+            if let Some(buffer) = env.queues.spare.pop() {
+                self.outbound.lend(buffer);
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn mark_dirty(&mut self, env: &mut Env<'_, '_>) {
+        self.congested |= self.outbound.len() >= HIGH_WATER;
+        if !self.dirty {
+            self.dirty = true;
+            env.queues.dirty.push(env.this.clone().unbind());
+        }
+    }
+
+    /// The kernel has room again.
+    pub(crate) fn on_writable(&mut self) {
+        self.blocked = false;
+    }
+
+    /// Give the kernel what is queued.
+    pub(crate) fn flush(&mut self, env: &mut Env<'_, '_>) {
+        self.dirty = false;
+        if self.blocked || self.outbound.is_empty() {
+            return;
+        }
+        let Some(socket) = &self.socket else { return };
+        let Ok(sent) = self.outbound.flush(&mut &*socket) else {
+            return self.finish(env);
+        };
+        self.blocked = !self.outbound.is_empty();
+        if self.congested && sent > 0 {
+            self.last_activity = env.now(); // a slow peer that takes bytes is alive, though its pong waits behind them
+        }
+        if self.congested && self.outbound.len() < LOW_WATER {
+            self.end_congestion(env);
+        }
+        if !self.blocked {
+            self.after_flush(env);
+        }
+    }
+
+    pub(super) fn end_congestion(&mut self, env: &mut Env<'_, '_>) {
+        self.congested = false;
+        env.queues.wakes.append(&mut self.drainers);
+        if let Some(receiver) = self.take_ready_receiver() {
+            env.queues.wakes.push(receiver);
+        }
+        self.resume_reading(env);
+    }
+
+    pub(super) fn after_flush(&mut self, env: &mut Env<'_, '_>) {
+        if let Some(buffer) = self.outbound.reclaim() {
+            env.queues.keep_spare(buffer);
+        }
+        if self.phase != Phase::Closing {
+            return;
+        }
+        if self.closing.sent && self.closing.received {
+            self.finish(env);
+        } else if self.closing.finish_after_flush {
+            self.shut_down(env);
+        }
+    }
+
+    /// End our side of TCP and throw away what still comes: closing at once with bytes unread would reset the
+    /// connection, and the reset could overtake our last words.
+    pub(super) fn shut_down(&mut self, env: &mut Env<'_, '_>) {
+        let shut = self
+            .socket
+            .as_ref()
+            .map(|socket| socket.shutdown(Shutdown::Write));
+        match shut {
+            Some(Ok(())) => {
+                self.phase = Phase::Draining;
+                self.readable = true;
+                env.queues.ready.push(env.this.clone().unbind());
+            }
+            _ => self.finish(env),
+        }
+    }
+}

@@ -1,0 +1,18 @@
+"""The endpoints of the test project, where ``runbolt`` finds them by itself."""
+
+from __future__ import annotations
+
+from tests.project.outcomes_api import outcomes_api
+from tests.project.parameters_api import parameters_api
+from tests.project.probe_api import probe_api
+from tests.project.spec_api import room_chat_api, specification_api
+from tests.project.surface_api import surface_api
+
+__all__ = [
+    "outcomes_api",
+    "parameters_api",
+    "probe_api",
+    "room_chat_api",
+    "specification_api",
+    "surface_api",
+]
