@@ -108,7 +108,7 @@ check-stubs: build
 
 .PHONY: check-layers
 check-layers: build
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 .PHONY: check-rust
 check-rust: $(INSTALLED)

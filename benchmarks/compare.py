@@ -13,6 +13,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import random
 import resource
 import shlex
 import signal
@@ -32,6 +33,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 RESULTS = HERE / "results"
 PACKAGES = ["django_bolt", "Django", "starlette", "uvicorn", "websockets", "uvloop", "httptools"]
+PORTS = range(20_000, 30_000)
 START_TIMEOUT = 20.0
 STOP_TIMEOUT = 20.0
 
@@ -78,6 +80,20 @@ class Result:
     scenario: str
     server: str
     report: Report
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that was started."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    log: IO[bytes]
+
+    def output(self) -> str:
+        """Return the end of what it has printed."""
+        self.log.seek(0)
+        return self.log.read().decode(errors="replace")[-2000:]
 
 
 PYTHON = sys.executable
@@ -139,14 +155,16 @@ class Bench:
         Raises:
             BenchmarkError: The server does not start, or the generator reports nothing.
         """
-        with self.serve(server) as (port, pid):
-            command = [*self.generator_command(scenario, port), "--pid", str(pid), "--json"]
+        with self.serve(server) as running:
+            command = self.generator_command(scenario, running.port)
+            command += ["--pid", str(running.process.pid), "--json"]
             # A scenario with failed answers ends with 1 and still has its report.
             outcome = subprocess.run(command, capture_output=True, text=True, check=False)
-        try:
-            report: Report = json.loads(outcome.stdout)
-        except ValueError:
-            raise BenchmarkError(f"{scenario.name} on {server.name}: {outcome.stderr.strip()}") from None
+            try:
+                report: Report = json.loads(outcome.stdout)
+            except ValueError:
+                text = f"{scenario.name} on {server.name}: {outcome.stderr.strip()}\n{running.output()}"
+                raise BenchmarkError(text) from None
         return report
 
     def generator_command(self, scenario: Scenario, port: int) -> list[str]:
@@ -161,8 +179,8 @@ class Bench:
         return ["taskset", "--cpu-list", str(self.server_cpu), *server.argv(port, self.binaries)]
 
     @contextlib.contextmanager
-    def serve(self, server: Server) -> Iterator[tuple[int, int]]:
-        """Run a server for the length of a ``with`` block; gives its port and process."""
+    def serve(self, server: Server) -> Iterator[Running]:
+        """Run a server for the length of a ``with`` block."""
         port = free_port()
         with tempfile.TemporaryFile() as log:
             process = subprocess.Popen(
@@ -172,35 +190,42 @@ class Bench:
                 stderr=log,
                 start_new_session=True,
             )
+            running = Running(port, process, log)
             try:
-                wait_for_port(server, process, port, log)
-                yield port, process.pid
+                wait_for_port(running, server.name)
+                yield running
             finally:
                 stop(process)
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of the loopback interface that nobody listens on.
+
+    It is below the ephemeral ports: a client that asks an ephemeral port of its own host whether somebody
+    listens there may be given that very port to ask from, and then TCP connects it with itself.
+    """
+    for port in random.sample(PORTS, len(PORTS)):
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise BenchmarkError("no free port")
 
 
-def wait_for_port(server: Server, process: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:
+def wait_for_port(running: Running, name: str) -> None:
     """Wait until the server accepts connections.
 
     Raises:
         BenchmarkError: It has ended, or takes too long; the text has the end of its output.
     """
     deadline = time.monotonic() + START_TIMEOUT
-    while process.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+    while running.process.poll() is None and time.monotonic() < deadline:
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", running.port), timeout=1),
+        ):
             return
         time.sleep(0.05)
-    log.seek(0)
-    output = log.read().decode(errors="replace")[-2000:]
-    raise BenchmarkError(f"{server.name} does not listen on port {port}\n{output}")
+    raise BenchmarkError(f"{name} does not listen on port {running.port}\n{running.output()}")
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

@@ -108,10 +108,14 @@ class LiveServer:
 
     def stop(self) -> int:
         """Stop by SIGTERM; returns the exit code."""
+        self.terminate()
+        return self.wait()
+
+    def terminate(self) -> None:
+        """Send SIGTERM, unless the process has ended."""
         assert self._process is not None
         if self._process.poll() is None:
             self.send_signal(signal.SIGTERM)
-        return self.wait()
 
     def kill(self) -> None:
         """End the process at once."""
@@ -166,9 +170,11 @@ class LiveServers:
         return self._kept[key]
 
     def stop(self) -> None:
-        """Stop every server."""
+        """Stop every server; all are told before the first is waited for."""
         for server in self._started:
-            server.stop()
+            server.terminate()
+        for server in self._started:
+            server.wait()
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,8 @@ class MemoryConnection(WebSocket):
         self.entered = False
 
     id = 7
-    client = ("192.0.2.1", 50000)
+    peer = ("192.0.2.1", 50000)
+    is_secure = False
     server = ("127.0.0.1", 8000)
     buffered_amount = 0
 

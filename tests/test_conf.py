@@ -32,12 +32,19 @@ def test_defaults_are_those_of_the_design() -> None:
     assert {entry.name.upper(): entry.metadata["default"] for entry in fields(BoltSettings)} == {
         "API": None,
         "ALLOWED_ORIGINS": [],
+        "TRUSTED_PROXIES": [],
         "AUTHENTICATION": [],
         "GUARDS": [],
         "MAX_MESSAGE_SIZE": 1_048_576,
         "MAX_FRAME_SIZE": 1_048_576,
+        "MAX_FRAGMENTS": 131_072,
         "MAX_HEAD_SIZE": 16_384,
         "MAX_CONNECTIONS": 10_000,
+        "MAX_CONNECTIONS_PER_IP": None,
+        "MAX_CONNECTIONS_PER_USER": None,
+        "MESSAGE_RATE": None,
+        "BYTE_RATE": None,
+        "RATE_LIMIT_ACTION": "close",
         "INBOUND_LIMIT": 1_048_576,
         "OUTBOUND_LIMIT": 4_194_304,
         "HANDSHAKE_TIMEOUT": 10,
@@ -54,7 +61,13 @@ def test_defaults_obey_their_own_rules_and_are_described() -> None:
         find_problems({entry.name.upper(): entry.metadata["default"] for entry in fields(BoltSettings)}) == []
     )
     assert all(entry.metadata["description"].endswith(".") for entry in fields(BoltSettings))
-    assert {entry.metadata["unit"] for entry in fields(BoltSettings)} == {"", "bytes", "seconds"}
+    assert {entry.metadata["unit"] for entry in fields(BoltSettings)} == {
+        "",
+        "bytes",
+        "seconds",
+        "a second",
+        "bytes a second",
+    }
 
 
 def test_without_bolt_in_settings_the_defaults_hold() -> None:

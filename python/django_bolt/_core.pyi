@@ -6,9 +6,7 @@ All of it belongs to the thread of one event loop, except where a method says ot
 
 from asyncio import AbstractEventLoop, Task
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from typing import Any, Final, TypeVar, final
-
-from typing_extensions import Self
+from typing import Any, Final, Self, TypeVar, final
 
 T = TypeVar("T")
 
@@ -16,17 +14,24 @@ __version__: Final[str]
 
 @final
 class Options:
-    """Limits and times of a reactor. Sizes in bytes, times in seconds; ``0`` seconds switches a timer off."""
+    """Limits and times of a reactor: sizes in bytes, times in seconds, rates a second; ``0`` switches a timer or rate off.
+
+    A connection over its rate is closed with 1008, or read more slowly where ``rate_waits`` is true.
+    """
 
     def __new__(
         cls,
         *,
         max_message_size: int = 1_048_576,
         max_frame_size: int = 1_048_576,
+        max_fragments: int = 131_072,
         max_head_size: int = 16_384,
         max_connections: int = 10_000,
         inbound_limit: int = 1_048_576,
         outbound_limit: int = 4_194_304,
+        message_rate: float = 0.0,
+        byte_rate: float = 0.0,
+        rate_waits: bool = False,
         handshake_timeout: float = 10.0,
         ping_interval: float = 20.0,
         ping_timeout: float = 20.0,
@@ -54,8 +59,11 @@ class Connection:
     def raw_headers(self) -> list[tuple[str, str]]:
         """Header fields of the opening handshake in order, names in lower case, decoded as Latin-1."""
     @property
-    def client(self) -> tuple[str, int] | None:
+    def peer(self) -> tuple[str, int] | None:
         """Address and port of the peer; None where it has none (a socket pair, a Unix socket)."""
+    @property
+    def is_secure(self) -> bool:
+        """Whether the connection came over TLS, as `Reactor.adopt` was told."""
     @property
     def server(self) -> tuple[str, int] | None:
         """Local address and port of the connection; None where it has none."""
@@ -68,12 +76,16 @@ class Connection:
     @property
     def buffered_amount(self) -> int:
         """Bytes queued for the peer and not yet taken by the kernel."""
-    def accept_handshake(self, subprotocol: str | None, headers: Sequence[tuple[str, str]]) -> Coroutine[Any, Any, None]:
+    def accept_handshake(
+        self, subprotocol: str | None, headers: Sequence[tuple[str, str]]
+    ) -> Coroutine[Any, Any, None]:
         """Answer the opening handshake with 101; header values must be clean (no CR, LF or NUL: ValueError).
 
         Raises (when awaited): RuntimeError if it was answered already; WebSocketDisconnect if the client is gone.
         """
-    def reject_handshake(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> Coroutine[Any, Any, None]:
+    def reject_handshake(
+        self, status: int, headers: Sequence[tuple[str, str]], body: bytes
+    ) -> Coroutine[Any, Any, None]:
         """Answer the opening handshake with an HTTP response and end the connection. Raises RuntimeError if it was answered already."""
     def close(self, code: int = 1000, reason: str = "") -> Coroutine[Any, Any, None]:
         """Start the closing handshake; before `accept`, complete the opening handshake first so that a browser sees the code.
@@ -152,13 +164,27 @@ class Reactor:
         """Accept connections from a listening socket; the descriptor is duplicated."""
     def stop_listening(self) -> None:
         """Accept no more connections and close the listening descriptors."""
-    def adopt(self, descriptor: int, data: bytes = b"") -> None:
-        """Serve a connected stream socket, of which `data` was read already; the reactor owns the descriptor from then on."""
+    def adopt(
+        self,
+        descriptor: int,
+        data: bytes | None = None,
+        *,
+        client: tuple[str, int] | None = None,
+        is_secure: bool = False,
+    ) -> None:
+        """Serve a connected stream socket; the reactor owns the descriptor from then on.
+
+        Args:
+            descriptor: The socket.
+            data: What was read of it already.
+            client: Address and port of the client, where the socket itself does not know them.
+            is_secure: Whether the connection came over TLS, which ended before this socket.
+        """
     def connections(self) -> list[Connection]:
         """The connections whose opening handshake has come and that have not ended."""
     @property
     def counters(self) -> dict[str, int]:
-        """accepted, opened, closed, rejected, slow_consumers, protocol_errors, handshake_timeouts, ping_timeouts since start."""
+        """accepted, opened, closed, rejected, slow_consumers, protocol_errors, rate_limited, handshake_timeouts, ping_timeouts since start."""
     def close(self) -> None:
         """Close every descriptor at once, without closing handshakes, and leave the loop. Idempotent."""
 

@@ -7,6 +7,7 @@ documentation are made from it.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
@@ -62,6 +63,16 @@ def _is_backend(value: Any) -> bool:
     return _is_dotted(value) if isinstance(value, str) else value is not None
 
 
+def _is_network(value: Any) -> bool:
+    if value == "unix":
+        return True
+    try:
+        ipaddress.ip_network(value)
+    except (ValueError, TypeError):
+        return False
+    return isinstance(value, str)
+
+
 _API = _Rule("None, a dotted path, or a list of dotted paths", _is_api)
 _ORIGINS = _Rule(
     'a list of origins such as "https://example.com" or "https://*.example.com", or "*" for any',
@@ -73,6 +84,17 @@ _BACKENDS = _Rule(
 )
 _SIZE = _Rule("a whole number of bytes of at least 1", _is_count)
 _COUNT = _Rule("a whole number of at least 1", _is_count)
+_COUNT_OR_OFF = _Rule(
+    "a whole number of at least 1, or None for no limit", lambda value: value is None or _is_count(value)
+)
+_RATE_OR_OFF = _Rule(
+    "a number above 0, or None for no limit", lambda value: value is None or (_is_number(value) and value > 0)
+)
+_RATE_ACTION = _Rule('"close" or "wait"', lambda value: value in ("close", "wait"))
+_NETWORKS = _Rule(
+    'a list of addresses such as "10.0.0.1", networks such as "10.0.0.0/8", and "unix" for Unix sockets',
+    lambda value: _is_sequence(value) and all(map(_is_network, value)),
+)
 _TIME = _Rule("a number of seconds above 0", _is_positive_time)
 _TIME_OR_ZERO = _Rule(
     "a number of seconds of at least 0", lambda value: value == 0 or _is_positive_time(value)
@@ -105,6 +127,9 @@ class BoltSettings:
     allowed_origins: tuple[str, ...] = _setting(
         [], "", _ORIGINS, "Origins let in besides the request's own host and CSRF_TRUSTED_ORIGINS."
     )
+    trusted_proxies: tuple[str, ...] = _setting(
+        [], "", _NETWORKS, "Proxies whose `Forwarded` and `X-Forwarded-*` header fields are believed."
+    )
     authentication: tuple[Any, ...] = _setting(
         [], "", _BACKENDS, "Authentication of the endpoints that name none."
     )
@@ -115,11 +140,38 @@ class BoltSettings:
     max_frame_size: int = _setting(
         1_048_576, "bytes", _SIZE, "Largest frame; a larger one closes the connection with 1009."
     )
+    max_fragments: int = _setting(
+        131_072, "", _COUNT, "Most fragments of one message; more close the connection with 1009."
+    )
     max_head_size: int = _setting(
         16_384, "bytes", _SIZE, "Largest head of an opening handshake; a larger one is answered with 431."
     )
     max_connections: int = _setting(
         10_000, "", _COUNT, "Most connections in one process; further ones are answered with 503."
+    )
+    max_connections_per_ip: int | None = _setting(
+        None,
+        "",
+        _COUNT_OR_OFF,
+        "Most connections of one client address in one process; further ones get 429.",
+    )
+    max_connections_per_user: int | None = _setting(
+        None, "", _COUNT_OR_OFF, "Most connections of one user in one process; further ones get 429."
+    )
+    message_rate: float | None = _setting(
+        None,
+        "a second",
+        _RATE_OR_OFF,
+        "Messages and control frames of one connection, in bursts of one second's.",
+    )
+    byte_rate: float | None = _setting(
+        None, "bytes a second", _RATE_OR_OFF, "Bytes of one connection, in bursts of one second's."
+    )
+    rate_limit_action: str = _setting(
+        "close",
+        "",
+        _RATE_ACTION,
+        'For a connection over its rate: "close" closes it with 1008, "wait" reads it slowly.',
     )
     inbound_limit: int = _setting(
         1_048_576, "bytes", _SIZE, "Received and not yet taken by the handler, at which reading pauses."

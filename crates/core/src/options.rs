@@ -6,19 +6,21 @@ use django_bolt_protocol::reader::{ReaderConfig, Role};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-/// Fragments of one message: far above what a legitimate message of the size limit needs.
-const MAX_FRAGMENTS: u32 = 1 << 20;
-
 /// See the stub for the documentation of each field.
 #[pyclass(frozen, from_py_object, module = "django_bolt._core")]
 #[derive(Clone, Copy)]
 pub(crate) struct Options {
     pub(crate) max_message_size: u64,
     pub(crate) max_frame_size: u64,
+    pub(crate) max_fragments: u32,
     pub(crate) max_head_size: usize,
     pub(crate) max_connections: usize,
     pub(crate) inbound_limit: usize,
     pub(crate) outbound_limit: usize,
+    pub(crate) message_rate: f64,
+    pub(crate) byte_rate: f64,
+    /// Whether a connection over its rate is read more slowly instead of closed.
+    pub(crate) rate_waits: bool,
     pub(crate) handshake_timeout: Timeout,
     pub(crate) ping_interval: Timeout,
     pub(crate) ping_timeout: Timeout,
@@ -57,15 +59,28 @@ impl Timeout {
     }
 }
 
+fn check_rate(name: &str, rate: f64) -> PyResult<f64> {
+    if rate.is_finite() && rate >= 0.0 {
+        return Ok(rate);
+    }
+    Err(PyValueError::new_err(format!(
+        "{name} must be 0 or a positive number a second, not {rate}"
+    )))
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
             max_message_size: 1_048_576,
             max_frame_size: 1_048_576,
+            max_fragments: 131_072,
             max_head_size: 16_384,
             max_connections: 10_000,
             inbound_limit: 1_048_576,
             outbound_limit: 4_194_304,
+            message_rate: 0.0,
+            byte_rate: 0.0,
+            rate_waits: false,
             handshake_timeout: Timeout(Some(10_000)),
             ping_interval: Timeout(Some(20_000)),
             ping_timeout: Timeout(Some(20_000)),
@@ -81,7 +96,7 @@ impl Options {
             role: Role::Server,
             max_frame_size: self.max_frame_size,
             max_message_size: self.max_message_size,
-            max_fragments: MAX_FRAGMENTS,
+            max_fragments: self.max_fragments,
         }
     }
 }
@@ -89,8 +104,9 @@ impl Options {
 #[pymethods]
 impl Options {
     #[new]
-    #[pyo3(signature = (*, max_message_size=1_048_576, max_frame_size=1_048_576, max_head_size=16_384,
-        max_connections=10_000, inbound_limit=1_048_576, outbound_limit=4_194_304, handshake_timeout=10.0,
+    #[pyo3(signature = (*, max_message_size=1_048_576, max_frame_size=1_048_576, max_fragments=131_072, max_head_size=16_384,
+        max_connections=10_000, inbound_limit=1_048_576, outbound_limit=4_194_304, message_rate=0.0, byte_rate=0.0,
+        rate_waits=false, handshake_timeout=10.0,
         ping_interval=20.0, ping_timeout=20.0, close_timeout=5.0, disconnect_grace=10.0))]
     #[allow(
         clippy::too_many_arguments,
@@ -99,10 +115,14 @@ impl Options {
     fn new(
         max_message_size: u64,
         max_frame_size: u64,
+        max_fragments: u32,
         max_head_size: usize,
         max_connections: usize,
         inbound_limit: usize,
         outbound_limit: usize,
+        message_rate: f64,
+        byte_rate: f64,
+        rate_waits: bool,
         handshake_timeout: f64,
         ping_interval: f64,
         ping_timeout: f64,
@@ -112,10 +132,14 @@ impl Options {
         Ok(Self {
             max_message_size,
             max_frame_size,
+            max_fragments,
             max_head_size,
             max_connections,
             inbound_limit,
             outbound_limit,
+            message_rate: check_rate("message_rate", message_rate)?,
+            byte_rate: check_rate("byte_rate", byte_rate)?,
+            rate_waits,
             handshake_timeout: Timeout::from_seconds("handshake_timeout", handshake_timeout)?,
             ping_interval: Timeout::from_seconds("ping_interval", ping_interval)?,
             ping_timeout: Timeout::from_seconds("ping_timeout", ping_timeout)?,

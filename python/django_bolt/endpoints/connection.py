@@ -42,8 +42,13 @@ class Connection:
         raise NotImplementedError
 
     @property
-    def client(self) -> tuple[str, int] | None:
-        """Address and port of the client; None where it has none."""
+    def peer(self) -> tuple[str, int] | None:
+        """Address and port of the socket's other end, which may be a proxy; None for a Unix socket."""
+        raise NotImplementedError
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the connection came over TLS to this process."""
         raise NotImplementedError
 
     @property

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 from django.http import QueryDict, parse_cookie
 from django.utils.datastructures import CaseInsensitiveMapping
 
+from django_bolt.conf import bolt_settings
 from django_bolt.endpoints.connection import Connection
 from django_bolt.endpoints.headers import Headers, check_headers, join_headers
 from django_bolt.endpoints.json_messages import decoder_for, encode_json
+from django_bolt.endpoints.proxies import client_behind_proxies, is_secure_behind_proxies
 from django_bolt.exceptions import WrongState
 
 if TYPE_CHECKING:
@@ -62,7 +64,6 @@ class WebSocket(Connection):
         "_headers",
         "_path_params",
         "_query_params",
-        "_scheme",
     )
     """Slots that a concrete class must add; filled when first needed, so that an idle connection is small."""
 
@@ -80,12 +81,28 @@ class WebSocket(Connection):
         return self.target.partition("?")[0]
 
     @property
+    def client(self) -> tuple[str, int] | None:
+        """Address and port of the client; None where it has none, as in tests.
+
+        Behind a proxy in ``BOLT["TRUSTED_PROXIES"]`` it is what that proxy says, with port 0 if it names none.
+        """
+        return (
+            client_behind_proxies(self.peer, self.headers) if bolt_settings().trusted_proxies else self.peer
+        )
+
+    @property
+    def scheme(self) -> str:
+        """``wss`` if the client came over TLS, here or to a proxy in ``BOLT["TRUSTED_PROXIES"]``, else ``ws``."""
+        is_secure = self.is_secure or is_secure_behind_proxies(self.peer, self.headers)
+        return "wss" if is_secure else "ws"
+
+    @property
     def url(self) -> str:
         """The URL that the client connected to, such as ``ws://example.com/ws/chat?room=1``.
 
         The query may carry a token: do not log it.
         """
-        return f"{_cached(self, '_scheme', lambda: 'ws')}://{self.headers.get('host', '')}{self.target}"
+        return f"{self.scheme}://{self.headers.get('host', '')}{self.target}"
 
     @property
     def endpoint(self) -> Endpoint:

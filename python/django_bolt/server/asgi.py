@@ -19,7 +19,9 @@ def has_own_application() -> bool:
 
 def get_application() -> Any:
     """Return the project's ASGI application, with static files while ``DEBUG`` is on, as ``runserver`` has them."""
-    application = import_string(settings.ASGI_APPLICATION) if has_own_application() else get_asgi_application()
+    application = (
+        import_string(settings.ASGI_APPLICATION) if has_own_application() else get_asgi_application()
+    )
     if settings.DEBUG and apps.is_installed("django.contrib.staticfiles"):
         from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 

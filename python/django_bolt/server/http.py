@@ -28,7 +28,9 @@ class ReactorState(ServerState):
 class _ReadAheadProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol on a socket of which some bytes were read already."""
 
-    def __init__(self, read_ahead: bytes, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> None:
+    def __init__(
+        self, read_ahead: bytes, config: Config, server_state: ServerState, app_state: dict[str, Any]
+    ) -> None:
         super().__init__(config, server_state, app_state)
         self._read_ahead = read_ahead
 

@@ -94,7 +94,7 @@ class BoltServer(Server):
         for task in self.dispatcher.tasks:
             task.cancel()
         # Each closing handshake ends by itself after CLOSE_TIMEOUT at the latest.
-        while self.reactor.connections() and not self.force_exit:
+        while self.reactor.connections() and not self.force_exit:  # noqa: ASYNC110  (nobody else waits for it)
             await asyncio.sleep(PACE)
 
     async def _close_all(self) -> None:

@@ -97,4 +97,6 @@ class BackgroundServer:
             return
         _, running = await asyncio.wait(tasks, timeout=STOP_TIMEOUT)
         if running:
-            raise RuntimeError(f"{len(running)} handlers did not end within {STOP_TIMEOUT:g} s of being cancelled")
+            raise RuntimeError(
+                f"{len(running)} handlers did not end within {STOP_TIMEOUT:g} s of being cancelled"
+            )

@@ -7,6 +7,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,7 +21,7 @@ __all__ = ["HandshakeRejected", "WebSocketTestSession"]
 READ_SIZE = 65536
 
 
-class HandshakeRejected(AssertionError):
+class HandshakeRejected(AssertionError):  # noqa: N818  (named like WebSocketDisconnect, for what happened)
     """The server answered the opening handshake with an HTTP response other than 101.
 
     Attributes:
@@ -157,7 +158,8 @@ class WebSocketTestSession:
         """Close: send a Close frame and wait for the server's. Does nothing on a connection that has ended."""
         if self.close_code is None and not self._sent_close:
             self._sent_close = True
-            self._send(self._protocol.close(code, reason))
+            with suppress(WebSocketDisconnect):  # The server is gone already, having said so or not.
+                self._send(self._protocol.close(code, reason))
             self._await(lambda: self.close_code is not None, "the server's Close frame")
         self._connection.close()
 

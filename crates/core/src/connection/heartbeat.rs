@@ -20,6 +20,7 @@ impl State {
 
     /// A timer of this connection came up.
     pub(crate) fn on_timer(&mut self, env: &mut Env<'_, '_>, at: u64) -> Expired {
+        self.end_throttling(env);
         match self.deadline.judge(at, env.now()) {
             Due::Stale => return Expired::Nothing,
             Due::Later(due) => {
@@ -47,7 +48,7 @@ impl State {
     pub(super) fn on_ping_due(&mut self, env: &mut Env<'_, '_>) {
         let is_silent = self.ping_sent.is_some_and(|sent| self.last_activity < sent);
         if is_silent && env.options.ping_timeout.is_on() {
-            if self.inbound.is_full() {
+            if self.inbound.is_full() || self.throttled_until.is_some() {
                 // We are the ones who do not read: the pong may be there. Look again later.
                 return self.set_deadline(env, env.options.ping_timeout.after(env.now()));
             }

@@ -3,6 +3,7 @@
 mod closing;
 mod heartbeat;
 mod inbound;
+mod rate;
 mod receiving;
 mod sending;
 mod state;
@@ -217,7 +218,9 @@ impl Connection {
                 return Awaitable::failed(py, error);
             }
             Phase::Open => {}
-            _ if is_own => return Awaitable::failed(py, Self::disconnect_error(slf, py)),
+            _ if is_own && !slf.get().state.borrow_mut(py).is_catching_up() => {
+                return Awaitable::failed(py, Self::disconnect_error(slf, py))
+            }
             _ => return Awaitable::completed(py),
         }
         Self::with_follow_up(slf, |state, env| {
@@ -371,8 +374,13 @@ impl Connection {
     }
 
     #[getter]
-    fn client(&self, py: Python<'_>) -> Option<(String, u16)> {
+    fn peer(&self, py: Python<'_>) -> Option<(String, u16)> {
         address(self.state.borrow_mut(py).peer())
+    }
+
+    #[getter]
+    fn is_secure(&self, py: Python<'_>) -> bool {
+        self.state.borrow_mut(py).is_secure()
     }
 
     #[getter]

@@ -10,6 +10,7 @@ use super::state::{Closing, Ending, Env, Next, Phase, Reading, State};
 
 /// Stands for a Close frame without a code (RFC 6455, section 7.4.1); never sent.
 const NO_STATUS_RECEIVED: u16 = 1005;
+const POLICY_VIOLATION: u16 = 1008;
 
 impl State {
     /// Note what the poller says of the socket.
@@ -39,7 +40,11 @@ impl State {
                 self.last_activity = env.now();
                 // A short read means that nothing is left, and that new bytes bring a new edge.
                 self.readable = count == buffer.len() || self.peer_shut;
+                if let Some(rate) = &mut self.rate {
+                    rate.take_bytes(count, env.now());
+                }
                 self.process(env, &mut buffer[..count]);
+                self.slow_down(env);
                 Reading::More(count)
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => Reading::More(0),
@@ -54,10 +59,43 @@ impl State {
         }
     }
 
+    /// Keep to the rate: by closing, or by leaving what comes in the kernel for a while.
+    fn slow_down(&mut self, env: &mut Env<'_, '_>) {
+        let Some(rate) = self.rate.as_ref().filter(|rate| rate.is_overdrawn()) else {
+            return;
+        };
+        if !env.options.rate_waits {
+            return self.on_rate_exceeded(env);
+        }
+        let until = env.now() + rate.wait();
+        self.throttled_until = Some(until);
+        env.add_timer(Some(until), self.token);
+    }
+
+    fn on_rate_exceeded(&mut self, env: &mut Env<'_, '_>) {
+        if self.phase == Phase::Open && self.ending.is_none() {
+            env.queues.counters.rate_limited += 1;
+            self.on_ending(env, Ending::Refusal(POLICY_VIOLATION, "too many messages"));
+        }
+    }
+
+    /// Read again where the rate made us wait.
+    pub(super) fn end_throttling(&mut self, env: &mut Env<'_, '_>) {
+        if self.throttled_until.is_some_and(|until| until <= env.now()) {
+            self.throttled_until = None;
+            self.resume_reading(env);
+        }
+    }
+
     /// Reading pauses while the handler or the peer cannot keep up, so that neither can grow the process.
     pub(super) fn is_reading_paused(&self) -> bool {
         match self.phase {
-            Phase::Open => self.inbound.is_full() || self.congested || self.ending.is_some(),
+            Phase::Open => {
+                self.inbound.is_full()
+                    || self.congested
+                    || self.ending.is_some()
+                    || self.throttled_until.is_some()
+            }
             Phase::Closing | Phase::Draining => false,
             Phase::Detached | Phase::Opening | Phase::Closed => true,
         }
@@ -79,7 +117,14 @@ impl State {
         let is_open = self.phase == Phase::Open;
         let mut input = Input::new(bytes);
         let ending = loop {
-            match self.reader.read(&mut input) {
+            let event = self.reader.read(&mut input);
+            if let (Some(rate), Ok(Some(_))) = (&mut self.rate, &event) {
+                rate.take_message();
+                if rate.is_overdrawn() && !env.options.rate_waits {
+                    return self.on_rate_exceeded(env);
+                }
+            }
+            match event {
                 Ok(None) => return,
                 Ok(Some(Event::Text(text))) if is_open => self.inbound.push(Message::text(py, text), limit),
                 Ok(Some(Event::Binary(data))) if is_open => {
@@ -117,7 +162,7 @@ impl State {
         }
         match ending {
             Ending::Close(..) => self.closing.received = true,
-            Ending::Failure(_) => self.closing.finish_after_flush = true,
+            Ending::Failure(_) | Ending::Refusal(..) => self.closing.finish_after_flush = true,
         }
         if self.outbound.is_empty() {
             self.after_flush(env);
@@ -131,6 +176,7 @@ impl State {
             Some(Ending::Failure(error)) => {
                 self.start_close(env, error.close_code(), &error.to_string(), true)
             }
+            Some(Ending::Refusal(code, reason)) => self.start_close(env, code, reason, true),
             Some(Ending::Close(code, reason)) => {
                 self.closing = Closing {
                     code: Some(code.unwrap_or(NO_STATUS_RECEIVED)),
@@ -153,6 +199,7 @@ impl State {
             return Next::Nothing;
         }
         let was_full = self.inbound.is_full();
+        self.is_catching_up = self.has_ended() && !self.inbound.is_empty();
         match self.inbound.pop(env.options.inbound_limit) {
             Some(message) => {
                 if was_full && !self.inbound.is_full() {

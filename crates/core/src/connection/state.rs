@@ -22,6 +22,7 @@ use pyo3::prelude::*;
 use socket2::Socket;
 
 use super::inbound::{Inbound, Message};
+use super::rate::RateLimit;
 use super::Connection;
 use crate::awaitable::Awaitable;
 use crate::options::Options;
@@ -56,7 +57,7 @@ pub(crate) struct Env<'a, 'py> {
 
 impl Env<'_, '_> {
     /// Milliseconds on the reactor's clock.
-    pub(super) fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         self.reactor.now()
     }
 
@@ -72,6 +73,7 @@ pub(crate) struct Arrival<'a> {
     pub(crate) token: usize,
     pub(crate) socket: Socket,
     pub(crate) peer: Option<SocketAddr>,
+    pub(crate) is_secure: bool,
     /// The head and what followed it.
     pub(crate) received: &'a [u8],
     pub(crate) head_len: usize,
@@ -105,6 +107,8 @@ pub(super) enum Ending {
     Close(Option<u16>, Box<str>),
     /// By breaking the protocol.
     Failure(ProtocolError),
+    /// By breaking a limit of ours, which is answered with this code and reason.
+    Refusal(u16, &'static str),
 }
 
 #[derive(Default)]
@@ -122,11 +126,17 @@ pub(crate) struct State {
     pub(crate) token: usize,
     pub(super) socket: Option<Socket>,
     pub(super) peer: Option<SocketAddr>,
+    pub(super) is_secure: bool,
     pub(super) head: Box<[u8]>,
     /// Bytes that came behind the opening handshake, before it was answered.
     pub(super) early: Vec<u8>,
     pub(super) reader: MessageReader,
+    pub(super) rate: Option<Box<RateLimit>>,
+    /// Reading waits until then, for the rate's sake.
+    pub(super) throttled_until: Option<u64>,
     pub(super) inbound: Inbound,
+    /// The handler works on a message that it took when the connection had ended already.
+    pub(super) is_catching_up: bool,
     /// Comes behind the last inbound message.
     pub(super) ending: Option<Ending>,
     pub(super) outbound: Outbound,
@@ -156,6 +166,7 @@ impl State {
             token: usize::MAX,
             socket: None,
             peer: None,
+            is_secure: false,
             head: Box::default(),
             early: Vec::new(),
             reader: MessageReader::new(ReaderConfig {
@@ -164,7 +175,10 @@ impl State {
                 max_message_size: 0,
                 max_fragments: 0,
             }),
+            rate: None,
+            throttled_until: None,
             inbound: Inbound::default(),
+            is_catching_up: false,
             ending: None,
             outbound: Outbound::default(),
             receiver: None,
@@ -183,13 +197,15 @@ impl State {
     }
 
     /// Take over a socket whose opening handshake has come.
-    pub(crate) fn open(&mut self, arrival: Arrival<'_>, config: ReaderConfig) {
+    pub(crate) fn open(&mut self, arrival: Arrival<'_>, options: &Options, now: u64) {
         let (head, early) = arrival.received.split_at(arrival.head_len);
         self.phase = Phase::Opening;
         self.token = arrival.token;
         self.socket = Some(arrival.socket);
         self.peer = arrival.peer;
-        self.reader = MessageReader::new(config);
+        self.is_secure = arrival.is_secure;
+        self.reader = MessageReader::new(options.reader_config());
+        self.rate = RateLimit::new(options, now);
         self.head = head.into();
         self.early = early.to_vec();
         self.readable = true; // the next edge may have passed while the head was read
@@ -204,12 +220,22 @@ impl State {
         self.peer
     }
 
+    pub(crate) fn is_secure(&self) -> bool {
+        self.is_secure
+    }
+
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
         self.socket.as_ref()?.local_addr().ok()?.as_socket()
     }
 
     pub(crate) fn has_ended(&self) -> bool {
         self.phase >= Phase::Closing
+    }
+
+    /// Whether the handler has still to be told that the connection ended: that comes in order, behind the messages
+    /// that came before, and a send in between (to all members of a room, say) must not raise.
+    pub(crate) fn is_catching_up(&self) -> bool {
+        self.is_catching_up
     }
 
     pub(crate) fn is_congested(&self) -> bool {

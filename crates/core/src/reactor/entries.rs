@@ -21,6 +21,8 @@ pub(crate) struct Listener {
 pub(crate) struct Pending {
     pub(crate) socket: Socket,
     pub(crate) peer: Option<SocketAddr>,
+    /// Came over TLS, which ends before us.
+    pub(crate) is_secure: bool,
     pub(crate) received: Vec<u8>,
     pub(crate) deadline: Deadline,
 }

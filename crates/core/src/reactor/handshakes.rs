@@ -36,6 +36,15 @@ const NO_HTTP: Refusal = Refusal {
     headers: &[("Upgrade", "websocket")],
 };
 
+/// A connection that was just made.
+pub(super) struct Newcomer {
+    pub(super) socket: Socket,
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) is_secure: bool,
+    /// Bytes that somebody else has read of it.
+    pub(super) received: Vec<u8>,
+}
+
 /// What a request head asks for.
 enum Request {
     Incomplete,
@@ -87,7 +96,14 @@ impl Reactor {
                     self.queues.borrow_mut(py).counters.accepted += 1;
                     // An error here means that this one connection is gone already.
                     if socket.set_nonblocking(true).is_ok() {
-                        let _ = self.add_pending(py, socket, peer.as_socket(), Vec::new());
+                        let peer = peer.as_socket();
+                        let newcomer = Newcomer {
+                            socket,
+                            peer,
+                            is_secure: false,
+                            received: Vec::new(),
+                        };
+                        let _ = self.add_pending(py, newcomer);
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
@@ -140,13 +156,13 @@ impl Reactor {
         Ok(())
     }
 
-    pub(super) fn add_pending(
-        &self,
-        py: Python<'_>,
-        socket: Socket,
-        peer: Option<SocketAddr>,
-        received: Vec<u8>,
-    ) -> PyResult<()> {
+    pub(super) fn add_pending(&self, py: Python<'_>, newcomer: Newcomer) -> PyResult<()> {
+        let Newcomer {
+            socket,
+            peer,
+            is_secure,
+            received,
+        } = newcomer;
         let mut entries = self.entries.borrow_mut(py);
         let token = entries.next_token();
         self.register(&socket, token)?;
@@ -157,6 +173,7 @@ impl Reactor {
         entries.insert(Entry::Pending(Pending {
             socket,
             peer,
+            is_secure,
             received,
             deadline,
         }));
@@ -288,6 +305,7 @@ impl Reactor {
             let Pending {
                 socket,
                 peer,
+                is_secure,
                 received,
                 ..
             } = pending;
@@ -295,10 +313,11 @@ impl Reactor {
                 token,
                 socket,
                 peer,
+                is_secure,
                 received: &received,
                 head_len,
             };
-            state.open(arrival, env.options.reader_config());
+            state.open(arrival, env.options, env.now());
         })?;
         if let Err(error) = self.application.bind(py).call1((&connection,)) {
             let mut response = Vec::new();

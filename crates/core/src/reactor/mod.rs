@@ -12,6 +12,7 @@ mod handshakes;
 mod queues;
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::OnceLock;
@@ -30,6 +31,7 @@ use crate::options::Options;
 use crate::timers::{Clock, Timers};
 use batch::FirstError;
 use entries::{Entries, Entry, Listener};
+use handshakes::Newcomer;
 pub(crate) use queues::Queues;
 
 /// Events taken from the poller at once.
@@ -221,8 +223,14 @@ impl Reactor {
         }
     }
 
-    #[pyo3(signature = (descriptor, data=None))]
-    fn adopt(slf: &Bound<'_, Self>, descriptor: RawFd, data: Option<&Bound<'_, PyBytes>>) -> PyResult<()> {
+    #[pyo3(signature = (descriptor, data=None, *, client=None, is_secure=false))]
+    fn adopt(
+        slf: &Bound<'_, Self>,
+        descriptor: RawFd,
+        data: Option<&Bound<'_, PyBytes>>,
+        client: Option<(String, u16)>,
+        is_secure: bool,
+    ) -> PyResult<()> {
         check_descriptor(descriptor)?;
         // SAFETY: the documented contract gives the descriptor to the reactor; it is closed with the socket, once.
         let socket = Socket::from(unsafe { OwnedFd::from_raw_fd(descriptor) });
@@ -231,9 +239,20 @@ impl Reactor {
             return Err(PyRuntimeError::new_err("the reactor is closed"));
         }
         socket.set_nonblocking(true)?;
-        let peer = socket.peer_addr().ok().and_then(|address| address.as_socket());
+        let peer = match client {
+            Some((host, port)) => Some(SocketAddr::new(host.parse()?, port)),
+            None => socket.peer_addr().ok().and_then(|address| address.as_socket()),
+        };
         let received = data.map(|data| data.as_bytes().to_vec()).unwrap_or_default();
-        this.add_pending(slf.py(), socket, peer, received)?;
+        this.add_pending(
+            slf.py(),
+            Newcomer {
+                socket,
+                peer,
+                is_secure,
+                received,
+            },
+        )?;
         Self::request_run(slf)
     }
 

@@ -53,6 +53,7 @@ pub(crate) struct Counters {
     pub(crate) rejected: u64,
     pub(crate) slow_consumers: u64,
     pub(crate) protocol_errors: u64,
+    pub(crate) rate_limited: u64,
     pub(crate) handshake_timeouts: u64,
     pub(crate) ping_timeouts: u64,
 }
@@ -67,6 +68,7 @@ impl Counters {
             ("rejected", self.rejected),
             ("slow_consumers", self.slow_consumers),
             ("protocol_errors", self.protocol_errors),
+            ("rate_limited", self.rate_limited),
             ("handshake_timeouts", self.handshake_timeouts),
             ("ping_timeouts", self.ping_timeouts),
         ] {

@@ -49,10 +49,13 @@ class Command(BaseCommand):
             help="Restart when the source changes (default while DEBUG is on).",
         )
         reload.add_argument(
-            "--noreload", action="store_false", dest="use_reloader", help="Do not restart when the source changes."
+            "--noreload",
+            action="store_false",
+            dest="use_reloader",
+            help="Do not restart when the source changes.",
         )
 
-    def get_check_kwargs(self, options: dict[str, Any]) -> dict[str, Any]:
+    def get_check_kwargs(self, options: dict[str, Any]) -> Any:
         """Check nothing by itself: as runserver does, `handle` checks, and says so."""
         return {"tags": set()}
 
@@ -72,7 +75,8 @@ class Command(BaseCommand):
     def _run_checks(self, options: dict[str, Any]) -> None:
         if not options["skip_checks"]:
             self.stdout.write("Performing system checks...\n\n")
-            self.check(**super().get_check_kwargs(options), display_num_errors=True)
+            check_kwargs: Any = super().get_check_kwargs(options)
+            self.check(**check_kwargs, display_num_errors=True)
         self.check_migrations()
         # The workers open their own.
         for connection in connections.all(initialized_only=True):
