@@ -71,7 +71,7 @@ test-all-pythons:  ## Run every test on each Python from 3.11 up that is found, 
 
 .PHONY: bench
 bench: build  ## Compare with other servers, a short run (see benchmarks/README.md)
-	$(BIN)/python benchmarks/compare.py --quick
+	$(BIN)/python benchmarks/compare.py --rounds 1 --seconds 2 --warmup 0.5
 
 .PHONY: docs
 docs: build  ## Write the generated tables and the documentation into site/

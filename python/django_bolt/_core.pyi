@@ -8,7 +8,9 @@ from asyncio import AbstractEventLoop, Task
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Final, Self, TypeVar, final
 
-T = TypeVar("T")
+from typing_extensions import disjoint_base
+
+_T = TypeVar("_T")
 
 __version__: Final[str]
 
@@ -39,6 +41,7 @@ class Options:
         disconnect_grace: float = 10.0,
     ) -> Self: ...
 
+@disjoint_base
 class Connection:
     """One WebSocket on the server's side, from its opening handshake to its end.
 
@@ -120,13 +123,13 @@ class Connection:
         """Receive a text message; UnsupportedData if it is binary. Otherwise as `receive`."""
     def receive_bytes(self) -> Coroutine[Any, Any, bytes]:
         """Receive a binary message; UnsupportedData if it is text. Otherwise as `receive`."""
-    def receive_decoded(self, decoder: Callable[[str | bytes], T]) -> Coroutine[Any, Any, T]:
+    def receive_decoded(self, decoder: Callable[[str | bytes], _T]) -> Coroutine[Any, Any, _T]:
         """Receive a message of either kind and return ``decoder(message)``. Otherwise as `receive`."""
     def iter_text(self) -> AsyncIterator[str]:
         """Iterate as by `receive_text`; the client's leaving raises WebSocketDisconnect here too."""
     def iter_bytes(self) -> AsyncIterator[bytes]:
         """Iterate as by `receive_bytes`."""
-    def iter_decoded(self, decoder: Callable[[str | bytes], T]) -> AsyncIterator[T]:
+    def iter_decoded(self, decoder: Callable[[str | bytes], _T]) -> AsyncIterator[_T]:
         """Iterate as by `receive_decoded`."""
     def __aiter__(self) -> AsyncIterator[str | bytes]: ...
     def attach_task(self, task: Task[Any]) -> None:
@@ -145,8 +148,8 @@ class Reactor:
         connection_class: A subclass of `Connection`, called without arguments for each opening handshake.
         application: Called with the new connection for each well-formed opening handshake, from inside a batch:
             it must not block; an exception is logged and answered with 500.
-        http: Called with (descriptor, bytes read so far) for a connection that asks for no upgrade; it owns
-            the descriptor from then on.
+        http: Called with descriptor, bytes read so far, the client's address and port (or None) and whether the
+            connection came over TLS, for a connection that asks for no upgrade; it owns the descriptor from then on.
         options: Limits and times.
     """
 
@@ -155,7 +158,7 @@ class Reactor:
         loop: AbstractEventLoop,
         connection_class: type[Connection],
         application: Callable[[Any], None],
-        http: Callable[[int, bytes], None] | None = None,
+        http: Callable[[int, bytes, tuple[str, int] | None, bool], None] | None = None,
         options: Options | None = None,
     ) -> Self: ...
     def start(self) -> None:
@@ -204,8 +207,8 @@ class ClientProtocol:
         cls,
         target: str,
         host: str,
-        headers: Sequence[tuple[str, str]] = (),
-        subprotocols: Sequence[str] = (),
+        headers: Sequence[tuple[str, str]] | None = None,
+        subprotocols: Sequence[str] | None = None,
         max_message_size: int = 67_108_864,
     ) -> Self: ...
     def request(self) -> bytes:
@@ -221,6 +224,6 @@ class ClientProtocol:
         """A text message as one masked frame."""
     def binary(self, data: bytes) -> bytes:
         """A binary message as one masked frame."""
-    def ping(self, data: bytes = b"") -> bytes: ...
-    def pong(self, data: bytes = b"") -> bytes: ...
+    def ping(self, data: bytes | None = None) -> bytes: ...
+    def pong(self, data: bytes | None = None) -> bytes: ...
     def close(self, code: int | None = 1000, reason: str = "") -> bytes: ...

@@ -8,7 +8,9 @@ import struct
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
 
-def frame(opcode: int, payload: bytes = b"", *, final: bool = True, rsv: int = 0, masked: bool = True) -> bytes:
+def frame(
+    opcode: int, payload: bytes = b"", *, final: bool = True, rsv: int = 0, masked: bool = True
+) -> bytes:
     """Return one frame of a client.
 
     Args:

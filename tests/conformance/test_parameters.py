@@ -40,8 +40,7 @@ GOOD = [
     (
         "datetime",
         "2026-02-28T12:30:00+02:00",
-        "datetime.datetime(2026, 2, 28, 12, 30, tzinfo="
-        "datetime.timezone(datetime.timedelta(seconds=7200)))",
+        "datetime.datetime(2026, 2, 28, 12, 30, tzinfo=datetime.timezone(datetime.timedelta(seconds=7200)))",
     ),
     ("decimal", "1.10", "Decimal('1.10')"),
     ("decimal", "0.1000000000000000000001", "Decimal('0.1000000000000000000001')"),

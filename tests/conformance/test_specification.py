@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from contextlib import suppress
 from typing import Any
 
 import jwt
@@ -15,7 +16,7 @@ from django.conf import settings
 
 from django_bolt import CloseCode, WebSocketState
 from django_bolt.testing import TestClient
-from tests.conformance.sites import Rejected, Site
+from tests.conformance.sites import Closed, Rejected, Site
 from tests.project.spec_api import specification_api
 
 # ── Basic WebSocket endpoint ─────────────────────────────────────────────────────────────────────────────
@@ -239,6 +240,32 @@ def test_authentication_fills_the_context(site: Site) -> None:
     assert context == {"user_id": 7, "claims": claims, "backend": "JWTAuthentication"}
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/unknown",
+        "/outcomes/guarded",
+        "/outcomes/parameters/seven",
+        "/outcomes/http-exception",
+        "/outcomes/raises-before-accept",
+        "/outcomes/raises",
+        "/outcomes/wants/receive_bytes",
+        "/outcomes/echo",
+    ],
+)
+def test_authentication_token_appears_in_no_log_line(site: Site, path: str) -> None:
+    token = sign({**CLAIMS, "path": path})
+    headers = {"Authorization": f"Bearer {token}", "Origin": site.origin}
+    with suppress(Rejected, Closed):
+        websocket = site.connect(f"{path}?token={token}", headers=headers)
+        websocket.send("text")
+        websocket.receive()
+        websocket.close()
+    site.probe()
+    assert token not in site.output()
+    assert token.rpartition(".")[2] not in site.output()
+
+
 # ── WebSocket state ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -257,7 +284,7 @@ def test_websocket_state(site: Site) -> None:
 def test_testing_websockets() -> None:
     api = specification_api
 
-    with TestClient(api) as client:
+    with TestClient(api) as client:  # noqa: SIM117 - as written
         with client.websocket_connect("/ws/echo") as ws:
             ws.send_text("Hello")
             response = ws.receive_text()

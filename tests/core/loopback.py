@@ -244,6 +244,18 @@ class Server:
             raise outcome
         return outcome
 
+    async def close(self) -> None:
+        """Close the reactor from the loop, as no task's business."""
+        closed = self.loop.create_future()
+
+        def close() -> None:
+            self.reactor.close()
+            closed.set_result(None)
+
+        self.loop.call_soon(close)
+        async with asyncio.timeout(DEADLINE):
+            await closed
+
     async def stop(self) -> None:
         """Cancel the handlers, end everything, and raise what a handler asserted in vain."""
         tasks = set(self.tasks)
@@ -251,7 +263,7 @@ class Server:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=DEADLINE)
-        self.reactor.close()
+        await self.close()
         for client in self.clients:
             client.drop()
         for outcome in self.outcomes:

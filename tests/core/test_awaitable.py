@@ -419,13 +419,14 @@ async def test_a_receive_is_awaited_once(serve: Serve) -> None:
     assert await ws.receive() == "two"
 
 
-async def test_a_receive_that_waits_cannot_be_awaited_by_another_task(serve: Serve) -> None:
+async def test_a_receive_that_waits_cannot_be_stepped_by_another_task(serve: Serve) -> None:
+    """Were it to yield itself again, the second task could not register its wake-up, and would hang."""
     client, ws = await serve().open()
     receiving = ws.receive()
     first = asyncio.create_task(directly(receiving))
     await settle()
     with pytest.raises(RuntimeError):
-        await directly(receiving)
+        receiving.send(None)
     await client.text("for the first")
     assert await first == "for the first"
 

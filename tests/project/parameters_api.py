@@ -101,5 +101,3 @@ async def two(websocket: WebSocket, first: str, second: int, third: int):
 @parameters_api.websocket("/two/fixed/{second}")
 async def fixed(websocket: WebSocket, second: str):
     await answer(websocket, "fixed", second)
-
-

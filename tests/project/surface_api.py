@@ -123,7 +123,7 @@ async def concurrent(websocket: WebSocket):
     await websocket.accept()
     first = asyncio.create_task(websocket.receive_text())
     await asyncio.sleep(0)
-    second = await attempt(websocket.receive_text())
+    second = await attempt_call(websocket.receive_text)
     await websocket.send_text(second)
     await websocket.send_text(await first)
 

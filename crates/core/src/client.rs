@@ -117,14 +117,15 @@ fn receive_frames(reader: &mut MessageReader, data: &mut [u8], events: &Bound<'_
 #[pymethods]
 impl ClientProtocol {
     #[new]
-    #[pyo3(signature = (target, host, headers=vec![], subprotocols=vec![], max_message_size=67_108_864))]
+    #[pyo3(signature = (target, host, headers=None, subprotocols=None, max_message_size=67_108_864))]
     fn new(
         target: &str,
         host: &str,
-        headers: Vec<(String, String)>,
-        subprotocols: Vec<String>,
+        headers: Option<Vec<(String, String)>>,
+        subprotocols: Option<Vec<String>>,
         max_message_size: u64,
     ) -> PyResult<Self> {
+        let (headers, subprotocols) = (headers.unwrap_or_default(), subprotocols.unwrap_or_default());
         let key = BASE64_STANDARD.encode(random::<16>()?);
         let mut request = Vec::new();
         let pairs: Vec<(&str, &str)> = headers
@@ -164,16 +165,16 @@ impl ClientProtocol {
                 (stage, data) = (next, rest);
             }
         }
-        match &mut stage {
-            Stage::Open(reader) => {
-                if !receive_frames(reader, &mut data, &events)? {
-                    stage = Stage::Failed;
-                }
-            }
+        let has_failed = match &mut stage {
+            Stage::Open(reader) => !receive_frames(reader, &mut data, &events)?,
             Stage::Rejected if !data.is_empty() => {
-                append(&events, ("body", PyBytes::new(py, &data).unbind()))?
+                append(&events, ("body", PyBytes::new(py, &data).unbind()))?;
+                false
             }
-            _ => {}
+            _ => false,
+        };
+        if has_failed {
+            stage = Stage::Failed;
         }
         *self.stage.borrow_mut(py) = stage;
         Ok(events)

@@ -7,6 +7,7 @@ use std::fmt;
 
 use httparse::{Header, Status, EMPTY_HEADER};
 
+use crate::deflate::{accept_response, offer, Config};
 use crate::handshake::accept_key;
 pub use crate::header::BadHeader;
 use crate::header::{find_end, has_token, lower_case, values, write_field, write_fields};
@@ -69,7 +70,7 @@ pub enum HandshakeError {
     Accept,
     /// The subprotocol was not offered, or there is more than one.
     Subprotocol,
-    /// An extension was chosen although none was offered.
+    /// An extension was chosen that was not offered, or with parameters that do not answer the offer.
     Extension,
 }
 
@@ -82,18 +83,123 @@ impl fmt::Display for HandshakeError {
             Self::Connection => "Connection of the response does not name upgrade",
             Self::Accept => "Sec-WebSocket-Accept does not belong to the key",
             Self::Subprotocol => "the server chose a subprotocol that was not offered",
-            Self::Extension => "the server chose an extension that was not offered",
+            Self::Extension => "the server chose an extension that does not answer the offer",
         })
     }
 }
 
 impl std::error::Error for HandshakeError {}
 
-/// Append the request that starts the opening handshake.
+/// What a client asks for in its opening handshake.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Path and query string.
+    pub target: &'a str,
+    /// Value of Host.
+    pub host: &'a str,
+    /// Value of Sec-WebSocket-Key: 16 random bytes in base64.
+    pub key: &'a str,
+    /// Subprotocols, the preferred first.
+    pub subprotocols: &'a [&'a str],
+    /// Wishes for permessage-deflate; None not to offer it.
+    pub deflate: Option<&'a Config>,
+    /// More header fields.
+    pub headers: &'a [(&'a str, &'a str)],
+}
+
+impl Request<'_> {
+    /// Append the request that starts the opening handshake.
+    ///
+    /// # Errors
+    /// A field that cannot be written, or one that the handshake writes itself; a target that is no path; a
+    /// subprotocol that is no token. Nothing is appended then.
+    pub fn write(&self, out: &mut Vec<u8>) -> Result<(), BadHeader> {
+        all_or_nothing(out, |out| {
+            write_request_line(out, self.target)?;
+            write_field(out, "Host", self.host)?;
+            out.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n");
+            write_field(out, "Sec-WebSocket-Key", self.key)?;
+            write_field(out, "Sec-WebSocket-Version", "13")?;
+            if !self.subprotocols.is_empty() {
+                write_subprotocols(out, self.subprotocols)?;
+            }
+            if let Some(config) = self.deflate {
+                write_field(out, "Sec-WebSocket-Extensions", &offer(config))?;
+            }
+            write_fields(out, self.headers, HANDSHAKE_FIELDS)
+        })
+    }
+
+    /// Read the server's answer.
+    ///
+    /// What was agreed on of permessage-deflate is told by
+    /// [`accept_response`](crate::deflate::accept_response) of the response's Sec-WebSocket-Extensions.
+    ///
+    /// # Errors
+    /// The answer is malformed, or says 101 without completing the handshake that was asked for.
+    pub fn parse_response(&self, bytes: &[u8]) -> Result<Response, HandshakeError> {
+        let within = &bytes[..bytes.len().min(MAX_RESPONSE_HEAD)];
+        match find_end(within) {
+            HeadEnd::At(len) => self.parse_whole(&within[..len]),
+            HeadEnd::Missing if within.len() < MAX_RESPONSE_HEAD => Ok(Response::Incomplete),
+            HeadEnd::Missing | HeadEnd::TooManyFields => Err(HandshakeError::TooLarge),
+        }
+    }
+
+    /// Parse a head that is whole.
+    fn parse_whole(&self, head: &[u8]) -> Result<Response, HandshakeError> {
+        let mut fields = [EMPTY_HEADER; MAX_FIELDS];
+        let mut response = httparse::Response::new(&mut fields);
+        let len = match response.parse(head) {
+            Ok(Status::Complete(len)) => len,
+            Ok(Status::Partial) | Err(_) => return Err(HandshakeError::Malformed),
+        };
+        let headers = owned(response.headers);
+        match (response.code, response.version) {
+            (Some(101), Some(1)) => {
+                let subprotocol = self.check_accepted(response.headers)?;
+                Ok(Response::Accepted {
+                    len,
+                    subprotocol,
+                    headers,
+                })
+            }
+            (Some(status), _) if status != 101 => Ok(Response::Rejected { len, status, headers }),
+            _ => Err(HandshakeError::Malformed),
+        }
+    }
+
+    /// Check what section 4.1 demands of a response with status 101; return the subprotocol.
+    fn check_accepted(&self, fields: &[Header<'_>]) -> Result<Option<String>, HandshakeError> {
+        let is_websocket = |value: &[u8]| value.eq_ignore_ascii_case(b"websocket");
+        if !only(fields, "upgrade").is_some_and(is_websocket) {
+            return Err(HandshakeError::Upgrade);
+        }
+        if !has_token(fields, "connection", "upgrade") {
+            return Err(HandshakeError::Connection);
+        }
+        if only(fields, "sec-websocket-accept") != Some(accept_key(self.key).as_bytes()) {
+            return Err(HandshakeError::Accept);
+        }
+        self.check_extensions(fields)?;
+        check_subprotocol(fields, self.subprotocols)
+    }
+
+    /// Section 9.1: the server may choose only what was offered.
+    fn check_extensions(&self, fields: &[Header<'_>]) -> Result<(), HandshakeError> {
+        let mut chosen = values(fields, "sec-websocket-extensions");
+        let is_answer = match self.deflate {
+            None => chosen.all(<[u8]>::is_empty),
+            Some(config) => accept_response(chosen, config).is_ok(),
+        };
+        is_answer.then_some(()).ok_or(HandshakeError::Extension)
+    }
+}
+
+/// Append the request that starts the opening handshake, without offering an extension.
 ///
 /// # Errors
-/// A field that cannot be written, or one that the handshake writes itself; a target that is no path; a
-/// subprotocol that is no token. Nothing is appended then.
+/// As [`Request::write`].
 pub fn write_request(
     out: &mut Vec<u8>,
     target: &str,
@@ -102,17 +208,31 @@ pub fn write_request(
     subprotocols: &[&str],
     headers: &[(&str, &str)],
 ) -> Result<(), BadHeader> {
-    all_or_nothing(out, |out| {
-        write_request_line(out, target)?;
-        write_field(out, "Host", host)?;
-        out.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n");
-        write_field(out, "Sec-WebSocket-Key", key)?;
-        write_field(out, "Sec-WebSocket-Version", "13")?;
-        if !subprotocols.is_empty() {
-            write_subprotocols(out, subprotocols)?;
-        }
-        write_fields(out, headers, HANDSHAKE_FIELDS)
-    })
+    let request = Request {
+        target,
+        host,
+        key,
+        subprotocols,
+        deflate: None,
+        headers,
+    };
+    request.write(out)
+}
+
+/// Read the server's answer to a request with `key` and the `offered` subprotocols, and no extension.
+///
+/// # Errors
+/// As [`Request::parse_response`].
+pub fn parse_response(bytes: &[u8], key: &str, offered: &[&str]) -> Result<Response, HandshakeError> {
+    let request = Request {
+        target: "",
+        host: "",
+        key,
+        subprotocols: offered,
+        deflate: None,
+        headers: &[],
+    };
+    request.parse_response(bytes)
 }
 
 fn write_request_line(out: &mut Vec<u8>, target: &str) -> Result<(), BadHeader> {
@@ -130,69 +250,11 @@ fn write_request_line(out: &mut Vec<u8>, target: &str) -> Result<(), BadHeader> 
     Ok(())
 }
 
-/// Read the server's answer to a request with `key` and the `offered` subprotocols.
-///
-/// # Errors
-/// The answer is malformed, or says 101 without completing the handshake that was asked for.
-pub fn parse_response(bytes: &[u8], key: &str, offered: &[&str]) -> Result<Response, HandshakeError> {
-    let within = &bytes[..bytes.len().min(MAX_RESPONSE_HEAD)];
-    match find_end(within) {
-        HeadEnd::At(len) => parse_whole(&within[..len], key, offered),
-        HeadEnd::Missing if within.len() < MAX_RESPONSE_HEAD => Ok(Response::Incomplete),
-        HeadEnd::Missing | HeadEnd::TooManyFields => Err(HandshakeError::TooLarge),
-    }
-}
-
-/// Parse a head that is whole.
-fn parse_whole(head: &[u8], key: &str, offered: &[&str]) -> Result<Response, HandshakeError> {
-    let mut fields = [EMPTY_HEADER; MAX_FIELDS];
-    let mut response = httparse::Response::new(&mut fields);
-    let len = match response.parse(head) {
-        Ok(Status::Complete(len)) => len,
-        Ok(Status::Partial) | Err(_) => return Err(HandshakeError::Malformed),
-    };
-    let headers = owned(response.headers);
-    match (response.code, response.version) {
-        (Some(101), Some(1)) => {
-            let subprotocol = check_accepted(response.headers, key, offered)?;
-            Ok(Response::Accepted {
-                len,
-                subprotocol,
-                headers,
-            })
-        }
-        (Some(status), _) if status != 101 => Ok(Response::Rejected { len, status, headers }),
-        _ => Err(HandshakeError::Malformed),
-    }
-}
-
 fn owned(fields: &[Header<'_>]) -> Vec<(String, Vec<u8>)> {
     lower_case(fields)
         .into_iter()
         .map(|(name, value)| (name, value.to_vec()))
         .collect()
-}
-
-/// Check what section 4.1 demands of a response with status 101; return the subprotocol.
-fn check_accepted(
-    fields: &[Header<'_>],
-    key: &str,
-    offered: &[&str],
-) -> Result<Option<String>, HandshakeError> {
-    let is_websocket = |value: &[u8]| value.eq_ignore_ascii_case(b"websocket");
-    if !only(fields, "upgrade").is_some_and(is_websocket) {
-        return Err(HandshakeError::Upgrade);
-    }
-    if !has_token(fields, "connection", "upgrade") {
-        return Err(HandshakeError::Connection);
-    }
-    if only(fields, "sec-websocket-accept") != Some(accept_key(key).as_bytes()) {
-        return Err(HandshakeError::Accept);
-    }
-    if values(fields, "sec-websocket-extensions").any(|value| !value.is_empty()) {
-        return Err(HandshakeError::Extension);
-    }
-    check_subprotocol(fields, offered)
 }
 
 fn check_subprotocol(fields: &[Header<'_>], offered: &[&str]) -> Result<Option<String>, HandshakeError> {

@@ -52,6 +52,13 @@ pub enum ProtocolError {
         /// Allowed bytes.
         limit: u64,
     },
+    /// A compressed message inflates to more than the limit (section 10.4).
+    InflatedTooBig {
+        /// Allowed bytes.
+        limit: u64,
+    },
+    /// A compressed message that is not deflate data, or ends inside a block (RFC 7692 section 7.2.2).
+    CorruptDeflate,
     /// A message in more fragments than allowed (section 10.4).
     TooManyFragments {
         /// Allowed number of frames.
@@ -61,11 +68,17 @@ pub enum ProtocolError {
 
 impl ProtocolError {
     /// The close code to fail the connection with: 1002, 1007 or 1009.
+    ///
+    /// RFC 7692 names none for data that do not inflate. 1007 is for "data within a message that was not
+    /// consistent with the type of the message" (section 7.4.1), and what others answer.
     #[must_use]
     pub fn close_code(&self) -> u16 {
         match self {
-            Self::TextNotUtf8 | Self::CloseReasonNotUtf8 => 1007,
-            Self::FrameTooBig { .. } | Self::MessageTooBig { .. } | Self::TooManyFragments { .. } => 1009,
+            Self::TextNotUtf8 | Self::CloseReasonNotUtf8 | Self::CorruptDeflate => 1007,
+            Self::FrameTooBig { .. }
+            | Self::MessageTooBig { .. }
+            | Self::InflatedTooBig { .. }
+            | Self::TooManyFragments { .. } => 1009,
             _ => 1002,
         }
     }
@@ -90,6 +103,10 @@ impl fmt::Display for ProtocolError {
             Self::TextNotUtf8 => f.write_str("text message is not UTF-8"),
             Self::FrameTooBig { size, limit } => write!(f, "frame of {size} bytes exceeds {limit}"),
             Self::MessageTooBig { size, limit } => write!(f, "message of {size} bytes exceeds {limit}"),
+            Self::InflatedTooBig { limit } => {
+                write!(f, "compressed message inflates to more than {limit} bytes")
+            }
+            Self::CorruptDeflate => f.write_str("compressed message is not valid deflate data"),
             Self::TooManyFragments { limit } => write!(f, "message in more than {limit} fragments"),
         }
     }

@@ -5,12 +5,17 @@
 
 use crate::config::Role;
 use crate::error::ProtocolError;
-use crate::frame::{Opcode, FIN, LENGTH_16, LENGTH_64, MASKED, RESERVED};
+use crate::frame::{Opcode, FIN, LENGTH_16, LENGTH_64, MASKED, RESERVED, RSV1};
+
+const TEXT: u8 = Opcode::Text as u8;
+const BINARY: u8 = Opcode::Binary as u8;
 
 /// A frame's header, its extended length and masking key included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FrameHeader {
     pub(crate) fin: bool,
+    /// Set on the first frame of a compressed message (RFC 7692 section 6).
+    pub(crate) rsv1: bool,
     pub(crate) opcode: Opcode,
     /// The masking key; zeros where frames are not masked.
     pub(crate) key: [u8; 4],
@@ -23,12 +28,12 @@ impl FrameHeader {
     /// Read a header; None if the bytes end before it does.
     ///
     /// Each byte is judged as soon as it is here, so that a peer that breaks a rule with the first is not
-    /// waited for.
-    pub(crate) fn parse(bytes: &[u8], role: Role) -> Result<Option<Self>, ProtocolError> {
+    /// waited for. `deflate` tells whether permessage-deflate was negotiated.
+    pub(crate) fn parse(bytes: &[u8], role: Role, deflate: bool) -> Result<Option<Self>, ProtocolError> {
         let Some(first) = bytes.first() else {
             return Ok(None);
         };
-        let opcode = parse_first(*first)?;
+        let opcode = parse_first(*first, deflate)?;
         let Some(second) = bytes.get(1) else {
             return Ok(None);
         };
@@ -41,6 +46,7 @@ impl FrameHeader {
         };
         Ok(Some(Self {
             fin: first & FIN != 0,
+            rsv1: first & RSV1 != 0,
             opcode,
             key,
             payload_len,
@@ -50,10 +56,13 @@ impl FrameHeader {
 }
 
 /// Check FIN, the reserved bits and the opcode.
-fn parse_first(first: u8) -> Result<Opcode, ProtocolError> {
-    // A negotiated permessage-deflate will allow RSV1 here, on the first data frame of a message
-    // (RFC 7692 section 6); RSV2 and RSV3 stay forbidden.
-    if first & RESERVED != 0 {
+///
+/// With permessage-deflate RSV1 may be set on a frame that begins a data message, and on no other (RFC 7692
+/// sections 6 and 6.1).
+fn parse_first(first: u8, deflate: bool) -> Result<Opcode, ProtocolError> {
+    let begins_message = matches!(first & 0x0f, TEXT | BINARY);
+    let allowed = if deflate && begins_message { RSV1 } else { 0 };
+    if first & RESERVED & !allowed != 0 {
         return Err(ProtocolError::ReservedBits);
     }
     let number = first & 0x0f;

@@ -10,11 +10,12 @@ use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 use httparse::{Error, Header, Request, Status, EMPTY_HEADER};
 use sha1::{Digest, Sha1};
 
+use crate::extension::parse_extensions;
 pub use crate::header::BadHeader;
 use crate::header::{
     find_end, has_token, is_token_byte, lower_case, skip_empty_lines, values, HeadEnd, MAX_FIELDS,
 };
-pub use crate::response::{write_accept, write_refusal, write_response};
+pub use crate::response::{write_accept, write_accept_with_deflate, write_refusal, write_response};
 
 /// What the beginning of a connection's bytes is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,7 +184,16 @@ fn check<'a>(
     let key = check_key(fields)?;
     check_no_body(fields)?;
     at_most_one(fields, "origin", "more than one Origin")?;
+    check_extensions(fields)?;
     Ok((target, key))
+}
+
+/// Section 9.1: whoever receives a malformed list of extensions fails the connection.
+fn check_extensions(fields: &[Header<'_>]) -> Result<(), Refusal> {
+    match values(fields, "sec-websocket-extensions").find(|value| parse_extensions(value).is_err()) {
+        None => Ok(()),
+        Some(_) => Err(bad_request("malformed Sec-WebSocket-Extensions")),
+    }
 }
 
 fn check_host<'a>(fields: &[Header<'a>]) -> Result<&'a [u8], Refusal> {

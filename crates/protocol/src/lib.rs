@@ -1,9 +1,8 @@
-//! The WebSocket protocol (RFC 6455) without I/O: bytes in, events and bytes out.
+//! The WebSocket protocol (RFC 6455, RFC 7692) without I/O: bytes in, events and bytes out.
 //!
 //! The crate owns the opening handshake of both sides, frames, messages, masking, UTF-8 and close codes.
 //! It must not know sockets, clocks, threads or Python; whoever holds the connection feeds it bytes and
-//! sends what it writes. Unsafe code is forbidden. The place of permessage-deflate (RFC 7692) is marked in
-//! the frame header's reader and writer, where bit RSV1 is met.
+//! sends what it writes. Unsafe code is forbidden. [`deflate`] has the compression of messages.
 //!
 //! ```
 //! use django_bolt_protocol::{write_frame, Event, Input, MessageReader, Opcode, ReaderConfig, Role};
@@ -26,18 +25,23 @@
 pub mod client;
 pub mod close;
 mod config;
+pub mod deflate;
 pub mod error;
+mod event;
+pub mod extension;
 pub mod frame;
 mod frame_header;
 pub mod handshake;
 pub mod header;
+mod input;
 pub mod mask;
 mod message;
 pub mod reader;
 mod response;
 pub mod utf8;
+mod whole_message;
 
-pub use client::{parse_response, write_request, HandshakeError, Response};
+pub use client::{parse_response, write_request, HandshakeError, Request, Response};
 pub use close::{is_receivable, is_sendable, ClosePayload, MAX_REASON};
 pub use error::ProtocolError;
 pub use frame::{write_close, write_frame, write_header, Opcode, MAX_HEADER};
@@ -45,4 +49,4 @@ pub use handshake::{accept_key, header_fields, parse_head, Head, Refusal, Reques
 pub use header::BadHeader;
 pub use mask::apply_mask;
 pub use reader::{Event, Input, MessageReader, ReaderConfig, Role};
-pub use response::{write_accept, write_refusal, write_response};
+pub use response::{write_accept, write_accept_with_deflate, write_refusal, write_response};

@@ -1,4 +1,4 @@
-//! The reader of messages: bytes from the peer in, events out (RFC 6455 sections 5 and 8.1).
+//! The reader of messages: bytes from the peer in, events out (RFC 6455 sections 5 and 8.1, RFC 7692).
 //!
 //! The module owns the way from bytes to events. It must not know what answers an event or an error: no Pong,
 //! no Close frame, no timer is made here.
@@ -15,68 +15,17 @@
 //! | `Delivered…` | the next read | `Rest`; inside a fragmented message `Header` |
 //! | any | a Close frame, an error | `Closed`, for good |
 
-use crate::close::ClosePayload;
 pub use crate::config::{ReaderConfig, Role};
+use crate::deflate::{Direction, Inflation};
 use crate::error::ProtocolError;
-use crate::frame::{Opcode, FIN, LENGTH_16, LENGTH_64, MASKED, MAX_HEADER};
+use crate::event::frame_event;
+pub use crate::event::Event;
+use crate::frame::{Opcode, MAX_HEADER};
 use crate::frame_header::FrameHeader;
+pub use crate::input::Input;
 use crate::mask::apply_mask;
 use crate::message::{Content, Message};
-
-/// Bytes from the peer that are not yet consumed. The reader unmasks them in place.
-#[derive(Debug)]
-pub struct Input<'b> {
-    bytes: &'b mut [u8],
-}
-
-impl<'b> Input<'b> {
-    /// Wrap bytes as received.
-    #[inline]
-    #[must_use]
-    pub fn new(bytes: &'b mut [u8]) -> Self {
-        Self { bytes }
-    }
-
-    /// Whether everything was consumed.
-    #[inline]
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    /// Number of bytes not yet consumed.
-    #[inline]
-    #[must_use]
-    pub fn remaining(&self) -> usize {
-        self.bytes.len()
-    }
-
-    #[inline]
-    fn take(&mut self, len: usize) -> &'b mut [u8] {
-        let (taken, rest) = std::mem::take(&mut self.bytes).split_at_mut(len);
-        self.bytes = rest;
-        taken
-    }
-
-    fn discard(&mut self) {
-        self.bytes = &mut [];
-    }
-}
-
-/// What the peer sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event<'e> {
-    /// A whole text message.
-    Text(&'e str),
-    /// A whole binary message.
-    Binary(&'e [u8]),
-    /// A Ping; it is answered by a Pong with the same payload (section 5.5.2).
-    Ping(&'e [u8]),
-    /// A Pong.
-    Pong(&'e [u8]),
-    /// A Close frame; nothing is read after it (section 5.5.1).
-    Close(ClosePayload<'e>),
-}
+use crate::whole_message::WholeMessage;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -124,6 +73,7 @@ pub struct MessageReader {
     config: ReaderConfig,
     frame: Frame,
     message: Message,
+    inflation: Inflation,
     /// Payload of a control frame that did not arrive at once.
     control: Vec<u8>,
     /// Beginning of a header that did not arrive at once.
@@ -136,6 +86,14 @@ impl MessageReader {
     /// Make a reader for a connection whose opening handshake is done.
     #[must_use]
     pub fn new(config: ReaderConfig) -> Self {
+        Self::with_deflate(config, None)
+    }
+
+    /// Make a reader for a connection whose peer may send compressed messages, if a direction is given.
+    ///
+    /// See [`Agreement::reading`](crate::deflate::Agreement::reading).
+    #[must_use]
+    pub fn with_deflate(config: ReaderConfig, deflate: Option<Direction>) -> Self {
         Self {
             config,
             frame: Frame {
@@ -145,6 +103,7 @@ impl MessageReader {
                 remaining: 0,
             },
             message: Message::default(),
+            inflation: Inflation::new(deflate),
             control: Vec::new(),
             header: [0; MAX_HEADER],
             header_len: 0,
@@ -183,6 +142,13 @@ impl MessageReader {
     #[must_use]
     pub fn buffered(&self) -> usize {
         usize::from(self.header_len) + self.control.len() + self.message.held()
+    }
+
+    /// Whether the state of a compressed message or of its context is held, which is
+    /// [`INFLATER_SIZE`](crate::deflate::INFLATER_SIZE) bytes.
+    #[must_use]
+    pub fn holds_inflater(&self) -> bool {
+        self.inflation.is_held()
     }
 
     /// Read whatever is not a whole message in one frame at rest.
@@ -227,6 +193,7 @@ impl MessageReader {
     #[cold]
     fn fail(&mut self, input: &mut Input<'_>, error: ProtocolError) -> ProtocolError {
         self.message.clear();
+        self.inflation.release(input.pool.as_deref_mut());
         self.control = Vec::new();
         self.header_len = 0;
         self.phase = Phase::Closed;
@@ -262,7 +229,11 @@ impl MessageReader {
         let wanted = input.remaining().min(MAX_HEADER - held);
         let end = held + wanted;
         self.header[held..end].copy_from_slice(&input.bytes[..wanted]);
-        let header = FrameHeader::parse(&self.header[..end], self.config.role)?;
+        let header = FrameHeader::parse(
+            &self.header[..end],
+            self.config.role,
+            self.inflation.is_negotiated(),
+        )?;
         // A header that is not whole has fewer than MAX_HEADER bytes, so `end` fits.
         let (used, keep) = header.map_or((wanted, end as u8), |header| (header.size - held, 0));
         input.take(used);
@@ -308,7 +279,7 @@ impl MessageReader {
         if self.frame.opcode.is_control() {
             Ok(self.take_control(payload))
         } else {
-            self.take_data(payload)
+            self.take_data(payload, input)
         }
     }
 
@@ -326,16 +297,25 @@ impl MessageReader {
         })
     }
 
-    fn take_data<'b>(&mut self, payload: &'b [u8]) -> Result<Option<Complete<'b>>, ProtocolError> {
+    fn take_data<'b>(
+        &mut self,
+        payload: &'b [u8],
+        input: &mut Input<'_>,
+    ) -> Result<Option<Complete<'b>>, ProtocolError> {
         let whole = self.frame.remaining == 0;
-        if whole && self.frame.fin && !self.message.is_under_way() {
+        let is_last = whole && self.frame.fin;
+        if is_last && !self.message.is_under_way() && !self.message.is_compressed() {
             self.message.clear();
             self.phase = Phase::Rest;
             return Ok(Some(Complete::Borrowed(self.frame.opcode, payload)));
         }
         self.message.begin(self.frame.opcode);
-        self.message.append(payload)?;
-        if whole && self.frame.fin {
+        if self.message.is_compressed() {
+            self.inflate(payload, is_last, input)?;
+        } else {
+            self.message.append(payload)?;
+        }
+        if is_last {
             self.message.finish()?;
             self.phase = Phase::DeliveredMessage;
             return Ok(Some(Complete::Message));
@@ -344,6 +324,17 @@ impl MessageReader {
             self.phase = Phase::Header;
         }
         Ok(None)
+    }
+
+    /// Inflate a piece of a compressed message; its end as well if it is the last.
+    fn inflate(&mut self, payload: &[u8], is_last: bool, input: &mut Input<'_>) -> Result<(), ProtocolError> {
+        let (limit, pool) = (self.config.max_message_size, &mut input.pool);
+        self.inflation
+            .push(payload, &mut self.message, limit, pool.as_deref_mut())?;
+        if is_last {
+            self.inflation.finish(pool.as_deref_mut())?;
+        }
+        Ok(())
     }
 
     /// Make the event of a complete payload.
@@ -361,6 +352,7 @@ impl MessageReader {
         if opcode == Opcode::Close || event.is_err() {
             // Only the payload that the event borrows stays, until the next call.
             self.message.clear();
+            self.inflation.release(input.pool.as_deref_mut());
             self.phase = Phase::Closed;
             input.discard();
         }
@@ -372,87 +364,6 @@ impl MessageReader {
             Content::Text(text) => Event::Text(text),
             Content::Binary(bytes) => Event::Binary(bytes),
             Content::None => Event::Binary(&[]),
-        }
-    }
-}
-
-/// The event of a frame that is complete by itself.
-#[inline]
-fn frame_event(opcode: Opcode, payload: &[u8]) -> Result<Event<'_>, ProtocolError> {
-    Ok(match opcode {
-        Opcode::Text => Event::Text(text(payload)?),
-        Opcode::Ping => Event::Ping(payload),
-        Opcode::Pong => Event::Pong(payload),
-        Opcode::Close => Event::Close(ClosePayload::parse(payload)?),
-        Opcode::Binary | Opcode::Continuation => Event::Binary(payload),
-    })
-}
-
-#[inline]
-fn text(payload: &[u8]) -> Result<&str, ProtocolError> {
-    simdutf8::basic::from_utf8(payload).map_err(|_| ProtocolError::TextNotUtf8)
-}
-
-/// Where a message lies that is whole in the input, in one frame, within the limits: the hot path.
-///
-/// Whatever is unusual about a frame is left to the piecewise way, which names what is wrong with it.
-struct WholeMessage {
-    is_text: bool,
-    payload_start: usize,
-    end: usize,
-}
-
-impl WholeMessage {
-    const TEXT: u8 = FIN | Opcode::Text as u8;
-    const BINARY: u8 = FIN | Opcode::Binary as u8;
-
-    #[inline]
-    fn find(bytes: &[u8], config: &ReaderConfig) -> Option<Self> {
-        let &[first, second, ..] = bytes else { return None };
-        let (mask_bit, key_len) = match config.role {
-            Role::Server => (MASKED, 4),
-            Role::Client => (0, 0),
-        };
-        if (first != Self::TEXT && first != Self::BINARY) || second & MASKED != mask_bit {
-            return None;
-        }
-        let (payload_len, length_end) = Self::length(bytes, second & !MASKED)?;
-        let payload_start = length_end + key_len;
-        let end = payload_start + payload_len;
-        let size = payload_len as u64;
-        let fits = size <= config.max_frame_size && size <= config.max_message_size;
-        (fits && end <= bytes.len()).then_some(Self {
-            is_text: first == Self::TEXT,
-            payload_start,
-            end,
-        })
-    }
-
-    #[inline]
-    fn length(bytes: &[u8], short: u8) -> Option<(usize, usize)> {
-        match short {
-            LENGTH_64 => None,
-            LENGTH_16 => {
-                let &[_, _, high, low, ..] = bytes else {
-                    return None;
-                };
-                let length = u16::from_be_bytes([high, low]);
-                (length >= u16::from(LENGTH_16)).then_some((usize::from(length), 4))
-            }
-            _ => Some((usize::from(short), 2)),
-        }
-    }
-
-    #[inline]
-    fn take<'b>(self, input: &mut Input<'b>, role: Role) -> Result<Event<'b>, ProtocolError> {
-        let (header, payload) = input.take(self.end).split_at_mut(self.payload_start);
-        if let (Role::Server, Some(key)) = (role, header.last_chunk::<4>()) {
-            apply_mask(payload, *key, 0);
-        }
-        if self.is_text {
-            Ok(Event::Text(text(payload)?))
-        } else {
-            Ok(Event::Binary(payload))
         }
     }
 }

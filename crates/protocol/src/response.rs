@@ -2,6 +2,7 @@
 //!
 //! The module owns the form of a response. It must not know why a handshake is accepted or rejected.
 
+use crate::deflate::Agreement;
 use crate::handshake::{accept_key, Refusal};
 use crate::header::{is_any, is_token, write_field, write_fields, BadHeader};
 
@@ -19,7 +20,7 @@ const HANDSHAKE_FIELDS: &[&str] = &[
 /// Fields that say where a response ends.
 const FRAMING_FIELDS: &[&str] = &["Content-Length", "Transfer-Encoding", "Connection"];
 
-/// Append the response that completes the opening handshake (section 4.2.2, step 5).
+/// Append the response that completes the opening handshake (section 4.2.2, step 5), without an extension.
 ///
 /// # Errors
 /// A field that cannot be written, or one that the handshake writes itself; a subprotocol that is no token.
@@ -30,12 +31,29 @@ pub fn write_accept(
     subprotocol: Option<&str>,
     headers: &[(&str, &str)],
 ) -> Result<(), BadHeader> {
+    write_accept_with_deflate(out, key, subprotocol, None, headers)
+}
+
+/// Append the response that completes the opening handshake, with what was agreed on of permessage-deflate.
+///
+/// # Errors
+/// As [`write_accept`].
+pub fn write_accept_with_deflate(
+    out: &mut Vec<u8>,
+    key: &str,
+    subprotocol: Option<&str>,
+    deflate: Option<&Agreement>,
+    headers: &[(&str, &str)],
+) -> Result<(), BadHeader> {
     all_or_nothing(out, |out| {
         out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
         out.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n");
         write_field(out, "Sec-WebSocket-Accept", &accept_key(key))?;
         if let Some(subprotocol) = subprotocol {
             write_subprotocols(out, &[subprotocol])?;
+        }
+        if let Some(agreement) = deflate {
+            write_field(out, "Sec-WebSocket-Extensions", &agreement.response())?;
         }
         write_fields(out, headers, HANDSHAKE_FIELDS)
     })

@@ -14,16 +14,19 @@ __all__ = ["get_application", "has_own_application"]
 
 def has_own_application() -> bool:
     """Whether the project names its ASGI application in ``ASGI_APPLICATION``."""
-    return bool(getattr(settings, "ASGI_APPLICATION", None))
+    return bool(_own_application())
 
 
 def get_application() -> Any:
-    """Return the project's ASGI application, with static files while ``DEBUG`` is on, as ``runserver`` has them."""
-    application = (
-        import_string(settings.ASGI_APPLICATION) if has_own_application() else get_asgi_application()
-    )
+    """Return the project's ASGI application, with static files while ``DEBUG`` is on, as with ``runserver``."""
+    own = _own_application()
+    application = import_string(own) if own else get_asgi_application()
     if settings.DEBUG and apps.is_installed("django.contrib.staticfiles"):
         from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 
         return ASGIStaticFilesHandler(application)
     return application
+
+
+def _own_application() -> str | None:
+    return getattr(settings, "ASGI_APPLICATION", None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from dataclasses import dataclass
 from typing import Any, cast
 
 from uvicorn.config import Config
@@ -25,24 +26,35 @@ class ReactorState(ServerState):
     reactor: _core.Reactor
 
 
-class _ReadAheadProtocol(HttpToolsProtocol):
+@dataclass(slots=True)
+class _Arrival:
+    """What the reactor knows of a connection that it hands over."""
+
+    read_ahead: bytes
+    client: tuple[str, int] | None
+    is_secure: bool
+
+
+class _ArrivedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol on a socket of which some bytes were read already."""
 
     def __init__(
-        self, read_ahead: bytes, config: Config, server_state: ServerState, app_state: dict[str, Any]
+        self, arrival: _Arrival, config: Config, server_state: ServerState, app_state: dict[str, Any]
     ) -> None:
         super().__init__(config, server_state, app_state)
-        self._read_ahead = read_ahead
+        self.arrival = arrival
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.client = self.arrival.client
+        self.scheme = "https" if self.arrival.is_secure else "http"
+        read_ahead, self.arrival.read_ahead = self.arrival.read_ahead, b""
         # Here and not after `connect_accepted_socket`, which may let later bytes through first.
-        self.data_received(self._read_ahead)
-        self._read_ahead = b""
+        self.data_received(read_ahead)
 
 
 class HTTPHandover:
-    """Gives sockets to uvicorn's HTTP protocol; called by the reactor with a descriptor and what was read.
+    """Gives sockets to uvicorn's HTTP protocol; called by the reactor.
 
     Args:
         config: uvicorn's, loaded.
@@ -56,15 +68,17 @@ class HTTPHandover:
         self.app_state = app_state
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def __call__(self, descriptor: int, data: bytes) -> None:
+    def __call__(self, descriptor: int, data: bytes, client: tuple[str, int] | None, is_secure: bool) -> None:
+        """Take over a connection; see `django_bolt._core.Reactor` for the arguments."""
         connection = socket.socket(fileno=descriptor)
-        task = asyncio.get_running_loop().create_task(self._connect(connection, data))
+        arrival = _Arrival(data, client, is_secure)
+        task = asyncio.get_running_loop().create_task(self._connect(connection, arrival))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _connect(self, connection: socket.socket, data: bytes) -> None:
+    async def _connect(self, connection: socket.socket, arrival: _Arrival) -> None:
         def make_protocol() -> HttpToolsProtocol:
-            return _ReadAheadProtocol(data, self.config, self.server_state, self.app_state)
+            return _ArrivedProtocol(arrival, self.config, self.server_state, self.app_state)
 
         try:
             await asyncio.get_running_loop().connect_accepted_socket(make_protocol, connection)
@@ -89,6 +103,7 @@ class KeptAliveUpgrade(asyncio.Protocol):
         # A descriptor of its own, since the transport closes the one that it has.
         descriptor = os.dup(transport.get_extra_info("socket").fileno())
         transport.pause_reading()
-        self._reactor.adopt(descriptor, data)
+        http = cast(_ArrivedProtocol, transport.get_protocol())  # uvicorn changes it only after this call
+        self._reactor.adopt(descriptor, data, client=http.arrival.client, is_secure=http.arrival.is_secure)
         # In the loop's next turn, when uvicorn has made this object the transport's protocol.
         asyncio.get_running_loop().call_soon(transport.abort)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import stat
 import sys
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
-__all__ = ["Address", "bind", "bind_worker", "reserve"]
+__all__ = ["Address", "UnixAddress", "bind", "bind_unix", "bind_worker", "reserve"]
 
 BACKLOG = 2048
 """Connections that the kernel keeps until they are accepted."""
@@ -17,7 +20,7 @@ CAN_BALANCE = sys.platform == "linux"
 
 @dataclass(frozen=True)
 class Address:
-    """Where to listen.
+    """Where to listen for TCP.
 
     Attributes:
         host: Name or address.
@@ -34,21 +37,57 @@ class Address:
         """Address family to bind in."""
         return socket.AF_INET6 if self.ipv6 else socket.AF_INET
 
-    @property
-    def url(self) -> str:
-        """Address of the site."""
+    def url(self, scheme: str) -> str:
+        """Return the address of the site."""
         host = f"[{self.host}]" if self.ipv6 else self.host
-        return f"http://{host}:{self.port}/"
+        return f"{scheme}://{host}:{self.port}/"
 
 
-def bind(address: Address) -> socket.socket:
-    """Bind and listen for one process.
+@dataclass(frozen=True)
+class UnixAddress:
+    """A Unix socket to listen on, usually behind a proxy.
+
+    Attributes:
+        path: Where in the file system.
+    """
+
+    path: str
+
+    def url(self, scheme: str) -> str:
+        """Return the address as proxies write it."""
+        return f"{scheme}+unix://{self.path}"
+
+
+def bind(address: Address | UnixAddress) -> socket.socket:
+    """Bind and listen.
 
     Raises:
         OSError: The address cannot be had.
     """
-    listener = _make_socket(address)
-    return _start(listener, address)
+    if isinstance(address, UnixAddress):
+        return bind_unix(address)
+    return _start(_make_socket(address), address)
+
+
+def bind_unix(address: UnixAddress) -> socket.socket:
+    """Bind and listen on a Unix socket; one that a dead server left behind is replaced.
+
+    Everybody may connect, as with a port; the directory's mode says who may reach it.
+
+    Raises:
+        OSError: The path cannot be had: a server listens there, or it is no socket.
+    """
+    _remove_stale(address.path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(address.path)
+        os.chmod(address.path, 0o666)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    listener.setblocking(False)
+    return listener
 
 
 def reserve(address: Address) -> tuple[socket.socket, Address]:
@@ -67,7 +106,7 @@ def reserve(address: Address) -> tuple[socket.socket, Address]:
     holder = _make_socket(address)
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     holder.bind((address.host, address.port))
-    return holder, Address(address.host, holder.getsockname()[1], address.ipv6)
+    return holder, replace(address, port=holder.getsockname()[1])
 
 
 def bind_worker(address: Address) -> socket.socket:
@@ -98,3 +137,15 @@ def _start(listener: socket.socket, address: Address) -> socket.socket:
         raise
     listener.setblocking(False)
     return listener
+
+
+def _remove_stale(path: str) -> None:
+    """Remove a socket on which nobody listens; leave anything else for `bind` to fail on."""
+    with suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            try:
+                probe.connect(path)
+            except ConnectionRefusedError:
+                os.unlink(path)

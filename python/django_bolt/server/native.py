@@ -24,7 +24,7 @@ def make_reactor(
     loop: AbstractEventLoop,
     dispatcher: Dispatcher,
     settings: BoltSettings,
-    http: Callable[[int, bytes], None] | None = None,
+    http: Callable[[int, bytes, tuple[str, int] | None, bool], None] | None = None,
 ) -> _core.Reactor:
     """Make a reactor that shows each opening handshake to the dispatcher, with the limits of the settings.
 

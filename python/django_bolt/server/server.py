@@ -22,6 +22,7 @@ from django_bolt.endpoints.dispatch import Dispatcher
 from django_bolt.endpoints.websocket import WebSocket, WebSocketState
 from django_bolt.server.http import HTTPHandover, ReactorState
 from django_bolt.server.native import make_reactor
+from django_bolt.server.tls import Certificate, TLSListener
 
 __all__ = ["BoltServer"]
 
@@ -38,6 +39,9 @@ class BoltServer(Server):
         config: uvicorn's.
         dispatcher: Gets each opening handshake of a WebSocket.
         stop_signals: Signals that stop the server gracefully, and at once when one comes again.
+        certificate: For TLS; None: without.
+
+    Attributes:
         parent: The process that watches this one; its death stops the server, too.
     """
 
@@ -46,13 +50,15 @@ class BoltServer(Server):
         config: Config,
         dispatcher: Dispatcher,
         stop_signals: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM),
-        parent: BaseProcess | None = None,
+        certificate: Certificate | None = None,
     ) -> None:
         super().__init__(config)
         self.server_state: ReactorState = ReactorState()
         self.dispatcher = dispatcher
         self.stop_signals = stop_signals
-        self.parent = parent
+        self.certificate = certificate
+        self.parent: BaseProcess | None = None
+        self._tls: TLSListener | None = None
         self.settings = bolt_settings()
 
     @property
@@ -70,12 +76,20 @@ class BoltServer(Server):
         http = HTTPHandover(self.config, self.server_state, self.lifespan.state)
         reactor = make_reactor(loop, self.dispatcher, self.settings, http)
         self.server_state.reactor = reactor
-        for listener in sockets or ():
-            reactor.listen(listener.fileno())
         reactor.start()
+        await self._listen(sockets or [])
         if self.parent is not None:
             loop.add_reader(self.parent.sentinel, self._parent_died)
         self.started = True
+
+    async def _listen(self, sockets: list[socket]) -> None:
+        if self.certificate is not None:
+            self._tls = TLSListener(self.reactor, self.certificate, self.settings.handshake_timeout)
+        for listener in sockets:
+            if self._tls is None:
+                self.reactor.listen(listener.fileno())
+            else:
+                await self._tls.listen(listener)
 
     def _parent_died(self) -> None:
         assert self.parent is not None
@@ -85,6 +99,8 @@ class BoltServer(Server):
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Accept no more, close WebSockets with 1012, give handlers and requests their time, and end."""
         self.reactor.stop_listening()
+        if self._tls is not None:
+            self._tls.stop_listening()
         await asyncio.gather(self._drain(), super().shutdown(sockets))
         self.reactor.close()
 

@@ -20,30 +20,33 @@ from django.utils.autoreload import StatReloader, autoreload_started
 from uvicorn.config import STARTUP_FAILURE, Config
 from uvicorn.supervisors.basereload import BaseReload
 
-from django_bolt.server.listening import Address
 from django_bolt.server.worker import Worker
 
 __all__ = ["SourceReload", "Supervisor", "Workers"]
 
 logger = logging.getLogger("django_bolt.server")
 
+_SPAWN = multiprocessing.get_context("spawn")  # A fork would copy threads' locks and an event loop.
+
 CRASH_LOOP = 1.0
 """A worker that lived shorter than this, in seconds, is replaced only after as long a pause."""
 
 
 class Supervisor:
-    """Keeps a number of worker processes running, each with a listening socket of its own.
+    """Keeps a number of worker processes running.
 
     A worker that dies is replaced and its siblings are left alone; one that cannot even start ends all.
 
     Args:
-        address: Where the workers listen; the port must be held by `django_bolt.server.listening.reserve`.
+        worker: What each process runs.
         count: Number of workers.
+        sockets: Sockets for each worker to listen on, besides one of its own.
     """
 
-    def __init__(self, address: Address, count: int) -> None:
-        self.address = address
+    def __init__(self, worker: Worker, count: int, sockets: list[socket] | None = None) -> None:
+        self.worker = worker
         self.count = count
+        self.sockets = sockets or []
         self.workers: dict[int, SpawnProcess] = {}
         self.exit_code = 0
         self._started_at: dict[int, float] = {}
@@ -76,7 +79,7 @@ class Supervisor:
         self._signals += 1
 
     def _start(self) -> None:
-        worker = multiprocessing.get_context("spawn").Process(target=Worker(self.address))
+        worker = _SPAWN.Process(target=self.worker, kwargs={"sockets": self.sockets})
         worker.start()
         self.workers[worker.sentinel] = worker
         self._started_at[worker.sentinel] = time.monotonic()
@@ -126,14 +129,14 @@ class Supervisor:
 class Workers:
     """A supervisor as the child of `SourceReload`. Called in the new process."""
 
-    def __init__(self, address: Address, count: int) -> None:
-        self.address = address
+    def __init__(self, worker: Worker, count: int) -> None:
+        self.worker = worker
         self.count = count
 
     def __call__(self, sockets: list[socket] | None = None) -> None:
         if not apps.ready:
             django.setup()
-        raise SystemExit(Supervisor(self.address, self.count).run())
+        raise SystemExit(Supervisor(self.worker, self.count, sockets).run())
 
 
 class SourceReload(BaseReload):

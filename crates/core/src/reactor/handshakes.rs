@@ -272,7 +272,13 @@ impl Reactor {
         };
         self.deregister(&pending.socket)?;
         let data = PyBytes::new(py, &pending.received);
-        match http.bind(py).call1((pending.socket.into_raw_fd(), data)) {
+        let client = pending
+            .peer
+            .map(|peer| (peer.ip().to_canonical().to_string(), peer.port()));
+        match http
+            .bind(py)
+            .call1((pending.socket.into_raw_fd(), data, client, pending.is_secure))
+        {
             Ok(_) => Ok(()),
             Err(error) => self.report(py, error, "handing a connection over to the HTTP server failed"),
         }

@@ -1,0 +1,1 @@
+"""Autobahn's cases against a live server; start with ``run.py``."""

@@ -1,0 +1,12 @@
+"""Start the server under test: ``python manage.py runbolt``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from django.core.management import execute_from_command_line
+
+if __name__ == "__main__":
+    os.environ["DJANGO_SETTINGS_MODULE"] = "echo_site.settings"
+    execute_from_command_line(sys.argv)

@@ -1,0 +1,136 @@
+"""TLS in front of the reactor: asyncio decrypts, and a socket pair carries the plain bytes.
+
+So what is said about limits and deadlines holds with TLS, too, for HTTP and WebSocket alike; what it costs is one more
+pass of each byte through the kernel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from dataclasses import dataclass
+from typing import cast
+
+from django_bolt import _core
+
+__all__ = ["Certificate", "TLSListener", "make_context"]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Files of a server's certificate, in PEM.
+
+    Attributes:
+        chain: File with the certificate and those that vouch for it.
+        key: File with the key; None where the first file has it.
+    """
+
+    chain: str
+    key: str | None = None
+
+
+def make_context(certificate: Certificate) -> ssl.SSLContext:
+    """Load a server's certificate chain and key.
+
+    Raises:
+        OSError: A file cannot be read.
+        ssl.SSLError: A file is not what it should be, or the key belongs to another certificate.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.chain, certificate.key)
+    # WebSocket over HTTP/2 (RFC 8441) is not spoken here; saying so keeps clients from trying.
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+class TLSListener:
+    """Accepts TLS connections and hands their plain bytes to a reactor.
+
+    Args:
+        reactor: Gets one end of a socket pair for each connection.
+        certificate: The server's.
+        handshake_timeout: Seconds for the TLS handshake.
+    """
+
+    def __init__(self, reactor: _core.Reactor, certificate: Certificate, handshake_timeout: float) -> None:
+        self._reactor = reactor
+        self._context = make_context(certificate)
+        self._handshake_timeout = handshake_timeout
+        self._servers: list[asyncio.Server] = []
+
+    async def listen(self, listener: socket.socket) -> None:
+        """Accept from a listening socket."""
+        server = await asyncio.get_running_loop().create_server(
+            lambda: _Encrypted(self._reactor),
+            sock=listener,
+            ssl=self._context,
+            ssl_handshake_timeout=self._handshake_timeout,
+        )
+        self._servers.append(server)
+
+    def stop_listening(self) -> None:
+        """Accept no more; connections that are open stay open."""
+        for server in self._servers:
+            server.close()
+
+
+class _End(asyncio.Protocol):
+    """One end of a relay: what it receives goes to the other, no faster than that takes it."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.other: _End | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self.other is not None and self.other.transport is not None:
+            self.other.transport.write(data)
+
+    def eof_received(self) -> bool:
+        # Neither TLS nor we pass half an end on: the rest of what was received is written, then all is closed.
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        other, self.other, self.transport = self.other, None, None
+        if other is not None and other.transport is not None:
+            other.transport.close()
+
+    def pause_writing(self) -> None:
+        if self.other is not None and self.other.transport is not None:
+            self.other.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self.other is not None and self.other.transport is not None:
+            self.other.transport.resume_reading()
+
+
+class _Encrypted(_End):
+    """The client's end of a relay."""
+
+    def __init__(self, reactor: _core.Reactor) -> None:
+        super().__init__()
+        self._reactor = reactor
+        self._joining: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        cast(asyncio.Transport, transport).pause_reading()
+        self._joining = asyncio.get_running_loop().create_task(self._join(transport))
+
+    async def _join(self, transport: asyncio.BaseTransport) -> None:
+        inner, outer = socket.socketpair()
+        inner.setblocking(False)
+        plain = _End()
+        plain.other = self
+        await asyncio.get_running_loop().create_connection(lambda: plain, sock=inner)
+        if self.transport is None:  # gone meanwhile
+            outer.close()
+            return
+        self.other = plain
+        peer = transport.get_extra_info("peername")
+        client = (peer[0], peer[1]) if isinstance(peer, tuple) else None
+        self._reactor.adopt(outer.detach(), client=client, is_secure=True)
+        self.transport.resume_reading()
