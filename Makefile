@@ -69,6 +69,14 @@ test-all-pythons:  ## Run every test on each Python from 3.11 up that is found, 
 		PYTHON="$$path" $(MAKE) --no-print-directory test VENV=.venvs/$$version < /dev/null || exit 1; \
 	done
 
+.PHONY: compliance
+compliance: build  ## Run Autobahn's 517 cases against a live server (CASES= names some)
+	$(BIN)/python -m compliance.run $(CASES)
+
+.PHONY: compliance-quick
+compliance-quick: build  ## Run most of Autobahn's cases, within a minute or two
+	$(BIN)/python -m compliance.run --quick
+
 .PHONY: bench
 bench: build  ## Compare with other servers, a short run (see benchmarks/README.md)
 	$(BIN)/python benchmarks/compare.py --rounds 1 --seconds 2 --warmup 0.5
@@ -125,4 +133,4 @@ check-docs: build
 clean:  ## Remove the environments and everything that was built
 	rm -rf .venv .venvs target site build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	rm -f python/django_bolt/_core*.so examples/chat/db.sqlite3
-	find python tests scripts benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
+	find python tests scripts benchmarks examples compliance -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -26,6 +26,7 @@ const MOST_POOLED: usize = 4;
 /// [`Input::with_pool`]: crate::Input::with_pool
 #[derive(Debug, Default)]
 pub struct InflaterPool {
+    #[allow(clippy::vec_box, reason = "states move between pool and readers as pointers")]
     idle: Vec<Box<Inflater>>,
 }
 

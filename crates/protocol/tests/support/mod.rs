@@ -1,6 +1,8 @@
 //! What the tests of the protocol share: readers, raw frames, owned events, and a generator of numbers.
 #![allow(dead_code, unreachable_pub)] // Each test file uses a part of it.
 
+pub mod deflate;
+
 use django_bolt_protocol::{apply_mask, Event, Input, MessageReader, ProtocolError, ReaderConfig, Role};
 
 /// The masking key of RFC 6455 section 5.7.
@@ -146,4 +148,28 @@ impl Numbers {
     pub fn bytes(&mut self, len: usize) -> Vec<u8> {
         (0..len).map(|_| self.next() as u8).collect()
     }
+}
+
+/// JSON that looks like what applications send; numbers differ from object to object.
+pub fn json(numbers: &mut Numbers, len: usize) -> String {
+    const NAMES: [&str; 6] = [
+        "alice",
+        "bob",
+        "charlotte",
+        "dmitri",
+        "\u{e9}lodie",
+        "\u{4e2d}\u{6587}",
+    ];
+    let mut text = String::from("[");
+    while text.len() < len {
+        let (id, room, price) = (numbers.below(100_000), numbers.below(50), numbers.below(1000));
+        let name = NAMES[numbers.below(NAMES.len())];
+        text += &format!(
+            "{{\"id\":{id},\"user\":\"{name}\",\"text\":\"hello from room {room}\",\"price\":{price}}},"
+        );
+    }
+    while text.len() > len || !text.is_char_boundary(text.len()) {
+        text.pop();
+    }
+    text
 }
