@@ -12,6 +12,7 @@ from pathlib import Path
 __all__ = ["FuzzerError", "install_fuzzer", "run_fuzzer"]
 
 REQUIREMENTS = Path(__file__).resolve().parent / "requirements.txt"
+MAIN = Path(__file__).resolve().parent / "kosoku_main.py"
 GROUP_TIMEOUT = 3600
 """Seconds for one group of cases; the longest, 12, takes minutes."""
 
@@ -64,7 +65,7 @@ def run_fuzzer(
         FuzzerError: It ended without reports.
     """
     shutil.rmtree(directory, ignore_errors=True)
-    command = [str(program), "-m", "fuzzingclient", "-p", str(parallel), "-o", str(directory)]
+    command = [str(program.with_name("python")), str(MAIN), "-m", "fuzzingclient", "-p", str(parallel), "-o", str(directory)]
     for pattern in patterns:
         command += ["-i", pattern]
     try:

@@ -63,7 +63,9 @@ class MemoryConnection(WebSocket):
         """Let the client go away without a closing handshake."""
         self._ready_state = DISCONNECTED
 
-    async def accept_handshake(self, subprotocol: str | None, headers: Sequence[tuple[str, str]]) -> None:
+    async def accept_handshake(
+        self, subprotocol: str | None, headers: Sequence[tuple[str, str]], compression: Any = None
+    ) -> None:
         if self._ready_state == DISCONNECTED:
             raise WebSocketDisconnect(1006)
         self._ready_state = CONNECTED

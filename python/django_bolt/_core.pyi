@@ -6,13 +6,31 @@ All of it belongs to the thread of one event loop, except where a method says ot
 
 from asyncio import AbstractEventLoop, Task
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from typing import Any, Final, Self, TypeVar, final
+from typing import Any, Final, Protocol, Self, TypeVar, final
 
 from typing_extensions import disjoint_base
 
 _T = TypeVar("_T")
 
 __version__: Final[str]
+
+class _Compression(Protocol):
+    """Wishes for permessage-deflate; `django_bolt.conf.Compression` is one."""
+
+    @property
+    def server_no_context_takeover(self) -> bool: ...
+    @property
+    def client_no_context_takeover(self) -> bool: ...
+    @property
+    def server_max_window_bits(self) -> int: ...
+    @property
+    def client_max_window_bits(self) -> int: ...
+    @property
+    def level(self) -> int: ...
+    @property
+    def memory_level(self) -> int: ...
+    @property
+    def min_size(self) -> int: ...
 
 @final
 class Options:
@@ -80,9 +98,14 @@ class Connection:
     def buffered_amount(self) -> int:
         """Bytes queued for the peer and not yet taken by the kernel."""
     def accept_handshake(
-        self, subprotocol: str | None, headers: Sequence[tuple[str, str]]
+        self,
+        subprotocol: str | None,
+        headers: Sequence[tuple[str, str]],
+        compression: _Compression | None = None,
     ) -> Coroutine[Any, Any, None]:
         """Answer the opening handshake with 101; header values must be clean (no CR, LF or NUL: ValueError).
+
+        Where `compression` is given, an offer of permessage-deflate (RFC 7692) is agreed to within those wishes.
 
         Raises (when awaited): RuntimeError if it was answered already; WebSocketDisconnect if the client is gone.
         """
@@ -200,6 +223,7 @@ class ClientProtocol:
         host: Value of the ``Host`` header field.
         headers: Further header fields.
         subprotocols: Offered subprotocols.
+        compression: Whether to offer permessage-deflate; if the server agrees, every message is sent compressed.
         max_message_size: Bytes; a larger message fails the connection with 1009.
     """
 
@@ -209,6 +233,7 @@ class ClientProtocol:
         host: str,
         headers: Sequence[tuple[str, str]] | None = None,
         subprotocols: Sequence[str] | None = None,
+        compression: bool = False,
         max_message_size: int = 67_108_864,
     ) -> Self: ...
     def request(self) -> bytes:

@@ -18,6 +18,8 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+from django_bolt.compression import WANTED, Compression, make_compression
+
 __all__ = ["BoltSettings", "SettingProblem", "bolt_settings", "find_problems"]
 
 _MAX_SIZE = 2**40  # One TiB: more is a slip of the hand, and what fits in a size on every machine.
@@ -73,6 +75,15 @@ def _is_network(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def _is_compression(value: Any) -> bool:
+    try:
+        make_compression(value)
+    except ValueError:
+        return False
+    return True
+
+
+_COMPRESSION = _Rule(f"{WANTED}: {', '.join(entry.name for entry in fields(Compression))}", _is_compression)
 _API = _Rule("None, a dotted path, or a list of dotted paths", _is_api)
 _ORIGINS = _Rule(
     'a list of origins such as "https://example.com" or "https://*.example.com", or "*" for any',
@@ -107,7 +118,13 @@ _TIME_OR_OFF = _Rule(
 
 def _setting(default: Any, unit: str, rule: _Rule, description: str) -> Any:
     metadata = {"default": default, "unit": unit, "rule": rule, "description": description}
-    return field(default=tuple(default) if isinstance(default, list) else default, metadata=metadata)
+    return field(default=_immutable(default), metadata=metadata)
+
+
+def _immutable(default: Any) -> Any:
+    if isinstance(default, bool):
+        return make_compression(default)
+    return tuple(default) if isinstance(default, list) else default
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +214,12 @@ class BoltSettings:
     drain_timeout: float = _setting(
         10, "seconds", _TIME_OR_ZERO, "For connections to end when the server stops."
     )
+    compression: Compression | None = _setting(
+        True,
+        "",
+        _COMPRESSION,
+        "permessage-deflate (RFC 7692) for clients that offer it; False for none, a dict to set its options.",
+    )
 
 
 class SettingProblem(NamedTuple):
@@ -253,6 +276,8 @@ def bolt_settings() -> BoltSettings:
 def _normalise(entry: Field[Any], value: Any) -> Any:
     if entry.name == "api" and isinstance(value, str):
         return (value,)
+    if entry.name == "compression":
+        return make_compression(value)
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -26,7 +26,7 @@ SHORT = {
     "ALLOWED_ORIGINS": ["https://app.example.com"],
     "MAX_HEAD_SIZE": 1024,
     "MAX_MESSAGE_SIZE": 1000,
-    "HANDSHAKE_TIMEOUT": 0.2,
+    "HANDSHAKE_TIMEOUT": 0.3,
     "CLOSE_TIMEOUT": 0.3,
     "DISCONNECT_GRACE": 0.3,
 }
@@ -143,7 +143,7 @@ def test_head_in_drips_is_408(site: Site) -> None:
 def test_handshake_timeout_ends_with_the_head(site: Site) -> None:
     websocket = site.connect("/outcomes/echo")
     with pytest.raises(TimeoutError):
-        websocket.receive(timeout=0.4)
+        websocket.receive(timeout=0.5)
     websocket.send("still here")
     assert websocket.receive() == "still here"
 
@@ -160,6 +160,17 @@ def test_endless_head_is_431(site: Site) -> None:
     connection = site.open_socket()
     connection.sendall(ORDINARY_HEAD + b"X-More: and more\r\n" * 60)
     assert read_to_end(connection).startswith(b"HTTP/1.1 431 ")
+
+
+# ── host not allowed ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("host", [b"evil.example", b"127.0.0.1.evil.example:80", b"local host"])
+def test_host_not_allowed_is_400(site: Site, host: bytes) -> None:
+    connection = site.open_socket()
+    connection.sendall(ORDINARY_HEAD.replace(b"localhost", host) + b"\r\n")
+    assert read_to_end(connection).startswith(b"HTTP/1.1 400 ")
+    assert site.events() == []
 
 
 # ── authentication fails · a guard says no ───────────────────────────────────────────────────────────────

@@ -13,7 +13,7 @@ from typing import Any
 
 from django_bolt import WebSocketDisconnect, _core
 
-DEADLINE = 10.0
+DEADLINE = 5.0
 """Seconds after which a test gives up waiting; what works takes milliseconds."""
 
 

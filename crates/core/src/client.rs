@@ -1,7 +1,8 @@
 //! The client's side of the protocol without I/O, as the test client uses it.
 
 use base64::prelude::{Engine, BASE64_STANDARD};
-use django_bolt_protocol::client::{parse_response, write_request, Response};
+use django_bolt_protocol::client::{Request, Response};
+use django_bolt_protocol::deflate::{self, accept_response, write_compressed_frame, Deflater};
 use django_bolt_protocol::frame::{self, Opcode};
 use django_bolt_protocol::reader::{Event, Input, MessageReader, ReaderConfig, Role};
 use pyo3::exceptions::{PyOSError, PyValueError};
@@ -14,7 +15,7 @@ use crate::gil_cell::GilCell;
 enum Stage {
     /// Bytes of the response head so far.
     Opening(Vec<u8>),
-    Open(Box<MessageReader>),
+    Open(Box<MessageReader>, Option<Deflater>),
     /// The server refused; what follows is the body.
     Rejected,
     Failed,
@@ -25,6 +26,8 @@ pub(crate) struct ClientProtocol {
     request: Vec<u8>,
     key: String,
     subprotocols: Vec<String>,
+    /// Wishes for permessage-deflate.
+    compression: Option<deflate::Config>,
     config: ReaderConfig,
     stage: GilCell<Stage>,
 }
@@ -71,16 +74,24 @@ impl ClientProtocol {
     ) -> PyResult<Option<(Stage, Vec<u8>)>> {
         head.extend_from_slice(data);
         let offered: Vec<&str> = self.subprotocols.iter().map(String::as_str).collect();
-        match parse_response(head, &self.key, &offered) {
+        let request = Request {
+            target: "",
+            host: "",
+            key: &self.key,
+            subprotocols: &offered,
+            deflate: self.compression.as_ref(),
+            headers: &[],
+        };
+        match request.parse_response(head) {
             Ok(Response::Incomplete) => Ok(None),
             Ok(Response::Accepted {
                 len,
                 subprotocol,
                 headers,
             }) => {
+                let stage = self.open(&headers);
                 append(events, ("accepted", subprotocol, latin1(headers)))?;
-                let reader = Box::new(MessageReader::new(self.config));
-                Ok(Some((Stage::Open(reader), head.split_off(len))))
+                Ok(Some((stage, head.split_off(len))))
             }
             Ok(Response::Rejected { len, status, headers }) => {
                 append(events, ("rejected", status, latin1(headers)))?;
@@ -91,6 +102,41 @@ impl ClientProtocol {
                 Ok(Some((Stage::Failed, Vec::new())))
             }
         }
+    }
+
+    /// Begin to read frames, compressed ones if the server's answer agrees to it.
+    fn open(&self, headers: &[(String, Vec<u8>)]) -> Stage {
+        let answers = headers
+            .iter()
+            .filter(|(name, _)| name == "sec-websocket-extensions");
+        let answers = answers.map(|(_, value)| value.as_slice());
+        let agreed = self
+            .compression
+            .and_then(|config| Some((accept_response(answers, &config).ok()??, config)));
+        let Some((agreement, config)) = agreed else {
+            return Stage::Open(Box::new(MessageReader::new(self.config)), None);
+        };
+        let reader = MessageReader::with_deflate(self.config, Some(agreement.reading(Role::Client)));
+        let deflater = Deflater::new(agreement.writing(Role::Client), &config);
+        Stage::Open(Box::new(reader), Some(deflater))
+    }
+
+    /// A data message, compressed if that was agreed on.
+    fn data_message<'py>(
+        &self,
+        py: Python<'py>,
+        opcode: Opcode,
+        payload: &[u8],
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let mut stage = self.stage.borrow_mut(py);
+        let Stage::Open(_, Some(deflater)) = &mut *stage else {
+            return message(py, opcode, payload);
+        };
+        let mut deflated = Vec::new();
+        deflater.deflate(payload, &mut deflated);
+        let mut out = Vec::with_capacity(deflated.len() + frame::MAX_HEADER);
+        write_compressed_frame(&mut out, opcode, &deflated, Some(random()?));
+        Ok(PyBytes::new(py, &out))
     }
 }
 
@@ -117,12 +163,14 @@ fn receive_frames(reader: &mut MessageReader, data: &mut [u8], events: &Bound<'_
 #[pymethods]
 impl ClientProtocol {
     #[new]
-    #[pyo3(signature = (target, host, headers=None, subprotocols=None, max_message_size=67_108_864))]
+    #[pyo3(signature = (target, host, headers=None, subprotocols=None, compression=false,
+        max_message_size=67_108_864))]
     fn new(
         target: &str,
         host: &str,
         headers: Option<Vec<(String, String)>>,
         subprotocols: Option<Vec<String>>,
+        compression: bool,
         max_message_size: u64,
     ) -> PyResult<Self> {
         let (headers, subprotocols) = (headers.unwrap_or_default(), subprotocols.unwrap_or_default());
@@ -133,8 +181,17 @@ impl ClientProtocol {
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
         let offered: Vec<&str> = subprotocols.iter().map(String::as_str).collect();
-        write_request(&mut request, target, host, &key, &offered, &pairs)
-            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let compression = compression.then(deflate::Config::default);
+        Request {
+            target,
+            host,
+            key: &key,
+            subprotocols: &offered,
+            deflate: compression.as_ref(),
+            headers: &pairs,
+        }
+        .write(&mut request)
+        .map_err(|error| PyValueError::new_err(error.to_string()))?;
         let config = ReaderConfig {
             role: Role::Client,
             max_frame_size: max_message_size,
@@ -146,6 +203,7 @@ impl ClientProtocol {
             request,
             key,
             subprotocols,
+            compression,
             config,
             stage,
         })
@@ -166,7 +224,7 @@ impl ClientProtocol {
             }
         }
         let has_failed = match &mut stage {
-            Stage::Open(reader) => !receive_frames(reader, &mut data, &events)?,
+            Stage::Open(reader, _) => !receive_frames(reader, &mut data, &events)?,
             Stage::Rejected if !data.is_empty() => {
                 append(&events, ("body", PyBytes::new(py, &data).unbind()))?;
                 false
@@ -181,11 +239,11 @@ impl ClientProtocol {
     }
 
     fn text<'py>(&self, py: Python<'py>, data: &str) -> PyResult<Bound<'py, PyBytes>> {
-        message(py, Opcode::Text, data.as_bytes())
+        self.data_message(py, Opcode::Text, data.as_bytes())
     }
 
     fn binary<'py>(&self, py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-        message(py, Opcode::Binary, data)
+        self.data_message(py, Opcode::Binary, data)
     }
 
     #[pyo3(signature = (data=None))]

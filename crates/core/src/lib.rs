@@ -6,12 +6,14 @@
 //! | `connection` | one WebSocket: its state machine and its Python class | the poller |
 //! | `awaitable` | what `receive_*` and `send_*` return | sockets |
 //! | `outbound`, `payload` | frames on their way out, without copies where it pays | limits |
+//! | `compression` | permessage-deflate on the way out | connections' states |
 //! | `client` | the client's side without I/O, for the test client | sockets |
 //!
 //! `unsafe` stands in `gil_cell`, `payload`, `awaitable` and, for descriptors from Python, `reactor`.
 
 mod awaitable;
 mod client;
+mod compression;
 mod connection;
 mod errors;
 mod gil_cell;

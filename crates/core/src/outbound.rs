@@ -4,10 +4,11 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
+use std::sync::Arc;
 
 use django_bolt_protocol::frame::{self, Opcode};
 
-use crate::payload::{Payload, SharedBytes};
+use crate::payload::{Payload, SharedBytes, SHARE_FROM};
 
 /// A run of small frames is closed at this length, so that what was sent can be freed piecewise, in bytes.
 const SEAL_AT: usize = 64 * 1024;
@@ -18,6 +19,8 @@ const KEEP_UP_TO: usize = 16 * 1024;
 
 enum Piece {
     Owned(Vec<u8>),
+    /// Frames that go to several connections.
+    Encoded(Arc<[u8]>),
     Shared(SharedBytes),
 }
 
@@ -25,6 +28,7 @@ impl Piece {
     fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Owned(bytes) => bytes,
+            Self::Encoded(bytes) => bytes,
             Self::Shared(bytes) => bytes,
         }
     }
@@ -89,6 +93,16 @@ impl Outbound {
                 self.pieces.push_back(Piece::Shared(shared));
             }
         }
+    }
+
+    /// Append frames that were encoded before; many bytes are shared, not copied.
+    pub(crate) fn push_encoded(&mut self, frames: Arc<[u8]>) {
+        if frames.len() < SHARE_FROM {
+            return self.append(|tail| tail.extend_from_slice(&frames));
+        }
+        self.seal();
+        self.queued += frames.len();
+        self.pieces.push_back(Piece::Encoded(frames));
     }
 
     fn seal(&mut self) {

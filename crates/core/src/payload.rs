@@ -10,7 +10,7 @@ use pyo3::types::{PyBytes, PyString};
 
 /// From this length on a payload is shared with the outbound buffer instead of copied into it, in bytes. Below it the
 /// copy is cheaper than the bookkeeping.
-const SHARE_FROM: usize = 16 * 1024;
+pub(crate) const SHARE_FROM: usize = 16 * 1024;
 
 /// Bytes to be sent, borrowed from the object that the caller passed or copied out of it.
 pub(crate) enum Payload<'a, 'py> {
@@ -69,6 +69,15 @@ impl<'a, 'py> Payload<'a, 'py> {
         match self {
             Self::Immutable { bytes, .. } => bytes,
             Self::Copied(bytes) => bytes,
+        }
+    }
+
+    /// The object that holds the payload, if it cannot change.
+    #[inline]
+    pub(crate) fn owner(&self) -> Option<&Bound<'py, PyAny>> {
+        match self {
+            Self::Immutable { owner, .. } => Some(owner),
+            Self::Copied(_) => None,
         }
     }
 

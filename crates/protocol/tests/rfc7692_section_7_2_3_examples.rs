@@ -5,7 +5,7 @@ mod support;
 use django_bolt_protocol::deflate::{write_compressed_frame, Deflater, Direction};
 use django_bolt_protocol::{Opcode, Role};
 use support::deflate::{deflate_reader, deflater, Decoder, NO_TAKEOVER, TAKEOVER};
-use support::{masked, read_all, text, unmasked, Owned, KEY};
+use support::{masked, read_all, text, Owned, KEY};
 
 /// "Hello" as sections 7.2.3.1 and 7.2.3.2 compress it.
 const HELLO: [u8; 7] = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from django_bolt.auth.backends import BaseAuthentication
 from django_bolt.auth.defaults import make_authentication, make_guards
 from django_bolt.auth.guards import BaseGuard
+from django_bolt.compression import Compression, make_compression
+from django_bolt.conf import bolt_settings
 from django_bolt.endpoints.parameters import ParameterPlan, locate, plan_parameters
 from django_bolt.endpoints.routing import PathPattern, Router, parse_path
 from django_bolt.exceptions import InvalidHandler, InvalidPath
@@ -32,6 +34,7 @@ class Endpoint:
         parameters: How to call it.
         auth: Its authentications; None takes those of the settings.
         guards: Its guards; None takes those of the settings.
+        compression: Its wishes for permessage-deflate; False is none, None takes those of the settings.
         name: A name for it; by default that of the function.
         location: Where it is, as ``module.function (file:line)``.
     """
@@ -41,8 +44,13 @@ class Endpoint:
     parameters: ParameterPlan
     auth: tuple[BaseAuthentication, ...] | None
     guards: tuple[BaseGuard, ...] | None
+    compression: Compression | Literal[False] | None
     name: str
     location: str
+
+    def wished_compression(self) -> Compression | None:
+        """Return what to wish of permessage-deflate; None to have none."""
+        return bolt_settings().compression if self.compression is None else self.compression or None
 
     @property
     def path(self) -> str:
@@ -99,6 +107,7 @@ class BoltAPI:
         *,
         auth: Authentications | None = None,
         guards: Guards | None = None,
+        compression: bool | Mapping[str, Any] | None = None,
         name: str | None = None,
     ) -> Callable[[H], H]:
         """Declare the handler of a path.
@@ -111,6 +120,8 @@ class BoltAPI:
             path: As in ``/ws/room/{room_id}``; ``{rest:path}`` at the end takes slashes too.
             auth: Authentications as instances or classes; None takes those of the API, ``[]`` is none.
             guards: Guards likewise.
+            compression: permessage-deflate for this endpoint: False for none, True for the defaults, a mapping of
+                options as in ``BOLT["COMPRESSION"]``; None takes what the settings say.
             name: A name for the endpoint; by default that of the function.
 
         Returns:
@@ -121,7 +132,11 @@ class BoltAPI:
             InvalidHandler: The function, or its signature, cannot work.
             EndpointCollision: The API has an endpoint on that path already.
             TypeError: An authentication or guard is neither an instance nor a class of one.
+            ValueError: An option of compression is unknown or out of range.
         """
+        wishes: Compression | Literal[False] | None = None
+        if compression is not None:
+            wishes = make_compression(compression) or False
         endpoint_auth = self._auth if auth is None else make_authentication(auth)
         endpoint_guards = self._guards if guards is None else make_guards(guards)
 
@@ -134,6 +149,7 @@ class BoltAPI:
                 parameters=plan_parameters(handler, pattern.names),
                 auth=endpoint_auth,
                 guards=endpoint_guards,
+                compression=wishes,
                 name=name or handler.__name__,
                 location=locate(handler),
             )

@@ -10,6 +10,8 @@ from asyncio import Task
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
+from django_bolt.compression import Compression
+
 __all__ = ["Connection"]
 
 T = TypeVar("T")
@@ -72,7 +74,10 @@ class Connection:
         raise NotImplementedError
 
     def accept_handshake(
-        self, subprotocol: str | None, headers: Sequence[tuple[str, str]]
+        self,
+        subprotocol: str | None,
+        headers: Sequence[tuple[str, str]],
+        compression: Compression | None = None,
     ) -> Coroutine[Any, Any, None]:
         """Answer the opening handshake with 101; handlers call `WebSocket.accept`."""
         raise NotImplementedError

@@ -173,7 +173,7 @@ class WebSocket(Connection):
         if subprotocol is not None and subprotocol not in self.subprotocols:
             offered = ", ".join(self.subprotocols) or "none"
             raise ValueError(f"Subprotocol {subprotocol!r} was not offered by the client; offered: {offered}")
-        return self.accept_handshake(subprotocol, check_headers(headers))
+        return self.accept_handshake(subprotocol, check_headers(headers), self.endpoint.wished_compression())
 
     def reject(
         self, status: int = 403, body: Any = b"", headers: Headers | None = None

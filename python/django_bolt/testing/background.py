@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from django_bolt import _core
@@ -16,12 +17,14 @@ __all__ = ["BackgroundServer"]
 
 T = TypeVar("T")
 
+LEAVE_TIMEOUT = 0.25
+"""Seconds in which handlers may end by themselves once their clients have left."""
 STOP_TIMEOUT = 10.0
 """Seconds in which handlers must end once they are cancelled."""
 
 
 class BackgroundServer:
-    """Serves a dispatcher in a thread, for connections that are handed to it.
+    """Serves a dispatcher in a thread, for connections that are handed to it. Can be started again.
 
     Args:
         dispatcher: Gets each opening handshake.
@@ -29,8 +32,8 @@ class BackgroundServer:
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self.dispatcher = dispatcher
-        self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="django-bolt-test-server", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._reactor: _core.Reactor | None = None
 
     @property
@@ -45,58 +48,78 @@ class BackgroundServer:
         return self._reactor
 
     def start(self) -> None:
-        """Start the thread; returns when the server is ready."""
+        """Start the thread; returns when the server is ready.
+
+        Raises:
+            RuntimeError: The server runs already.
+        """
+        if self._loop is not None:
+            raise RuntimeError("The test server runs already: one with statement at a time.")
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=_run, args=[self._loop], name="django-bolt-test-server", daemon=True
+        )
         self._thread.start()
         self.call(self._start_reactor)
 
     def stop(self) -> None:
-        """Cancel the handlers that still run, wait for them, and end the thread.
+        """Let the handlers end, cancel those that still run, wait for them, and end the thread.
 
         Raises:
             RuntimeError: A handler does not end.
         """
+        if self._loop is None or self._thread is None:
+            return
         try:
-            asyncio.run_coroutine_threadsafe(self._stop_handlers(), self.loop).result(STOP_TIMEOUT + 1)
+            asyncio.run_coroutine_threadsafe(self._stop_tasks(), self._loop).result()
         finally:
             self.call(self.reactor.close)
-            self.loop.call_soon_threadsafe(self.loop.stop)
+            self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
-            self._reactor = None
+            self._loop = self._thread = self._reactor = None
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Call a function on the loop's thread and return its result."""
+        """Call a function on the loop's thread, as no task's business, and return its result."""
+        outcome: Future[T] = Future()
 
-        async def run() -> T:
-            return function(*arguments)
+        def run() -> None:
+            try:
+                outcome.set_result(function(*arguments))
+            except BaseException as error:
+                outcome.set_exception(error)
 
-        return self.run(run())
-
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the loop and return its result."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self.loop)
-        try:
-            self.loop.run_forever()
-            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
-            self.loop.run_until_complete(self.loop.shutdown_default_executor())
-        finally:
-            asyncio.set_event_loop(None)
-            self.loop.close()
+        if self._loop is None:
+            raise RuntimeError("The test server does not run: use the client in a with statement.")
+        self._loop.call_soon_threadsafe(run)
+        return outcome.result()
 
     def _start_reactor(self) -> None:
-        self._reactor = make_reactor(self.loop, self.dispatcher, bolt_settings())
+        self._reactor = make_reactor(asyncio.get_running_loop(), self.dispatcher, bolt_settings())
         self._reactor.start()
 
-    async def _stop_handlers(self) -> None:
-        tasks = set(self.dispatcher.tasks)
+    async def _stop_tasks(self) -> None:
+        if self.dispatcher.tasks:
+            # What a handler does when its client leaves is part of what is tested.
+            await asyncio.wait(self.dispatcher.tasks, timeout=LEAVE_TIMEOUT)
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
         if not tasks:
             return
         _, running = await asyncio.wait(tasks, timeout=STOP_TIMEOUT)
         if running:
+            names = ", ".join(sorted(task.get_name() for task in running))
             raise RuntimeError(
-                f"{len(running)} handlers did not end within {STOP_TIMEOUT:g} s of being cancelled"
+                f"Tasks did not end within {STOP_TIMEOUT:g} s of being cancelled: {names}"
             )
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()

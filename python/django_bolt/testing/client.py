@@ -55,6 +55,7 @@ class TestClient:
     ) -> None:
         for session in self._sessions:
             session.vanish()
+        self._sessions.clear()
         self._server.stop()
 
     def websocket_connect(
@@ -64,6 +65,7 @@ class TestClient:
         headers: Headers | None = None,
         cookies: Mapping[str, str] | None = None,
         subprotocols: Sequence[str] = (),
+        compression: bool = False,
         query: Mapping[str, Any] | None = None,
     ) -> WebSocketTestSession:
         """Connect to an endpoint and wait for its answer.
@@ -73,24 +75,27 @@ class TestClient:
             headers: Further header fields.
             cookies: Cookies by name.
             subprotocols: Subprotocols to offer.
+            compression: Whether to offer permessage-deflate, as browsers do.
             query: Query parameters by name, added to those of the path; a list repeats the name.
 
         Raises:
             HandshakeRejected: The server answered with another HTTP response than 101.
             TimeoutError: The endpoint neither accepted nor refused in time.
+            RuntimeError: The client is used outside of its with statement.
         """
         pairs = list(headers.items() if isinstance(headers, Mapping) else headers or ())
         if cookies:
             pairs.append(("Cookie", "; ".join(f"{name}={value}" for name, value in cookies.items())))
         target = _add_query(path, query)
-        protocol = _core.ClientProtocol(target, self.host, pairs, list(subprotocols))
+        protocol = _core.ClientProtocol(target, self.host, pairs, list(subprotocols), compression)
         session = WebSocketTestSession(self._connect(), protocol, self.timeout)
         self._sessions.append(session)
         return session.open()
 
     def _connect(self) -> socket.socket:
+        reactor = self._server.reactor
         server, client = socket.socketpair()
-        self._server.call(self._server.reactor.adopt, server.detach())
+        self._server.call(reactor.adopt, server.detach())
         return client
 
 

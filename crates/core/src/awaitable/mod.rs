@@ -56,6 +56,8 @@ struct Inner {
     /// `_asyncio_future_blocking`: set when yielded to a task, cleared by the task.
     blocking: bool,
     error: Option<PyErr>,
+    /// What a cancellation was given to say.
+    cancel_message: Option<Py<PyAny>>,
     /// The task's wake-up and its context.
     callback: Option<(Py<PyAny>, Option<Py<PyAny>>)>,
 }
@@ -74,6 +76,7 @@ impl Awaitable {
             stage: Stage::New,
             blocking: false,
             error: None,
+            cancel_message: None,
             callback: None,
         };
         Self {
@@ -333,8 +336,7 @@ impl Awaitable {
 
     /// Have the waiting task raise CancelledError in the loop's next turn.
     #[pyo3(signature = (msg=None))]
-    fn cancel(slf: &Bound<'_, Self>, msg: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
-        let _ = msg; // the task keeps the message itself
+    fn cancel(slf: &Bound<'_, Self>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
         let py = slf.py();
         let callback = {
             let mut inner = slf.get().inner.borrow_mut(py);
@@ -342,6 +344,7 @@ impl Awaitable {
                 return Ok(false);
             }
             inner.stage = Stage::Cancelled;
+            inner.cancel_message = msg;
             inner.callback.take()
         };
         Self::withdraw(slf);
@@ -368,13 +371,20 @@ impl Awaitable {
 
     /// None: the value itself comes from the step that follows.
     fn result(&self, py: Python<'_>) -> PyResult<()> {
-        if self.inner.borrow_mut(py).stage == Stage::Cancelled {
-            static CANCELLED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-            return Err(PyErr::from_value(
-                CANCELLED.import(py, "asyncio", "CancelledError")?.call0()?,
-            ));
-        }
-        Ok(())
+        let message = {
+            let inner = self.inner.borrow_mut(py);
+            if inner.stage != Stage::Cancelled {
+                return Ok(());
+            }
+            inner.cancel_message.as_ref().map(|message| message.clone_ref(py))
+        };
+        static CANCELLED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        let class = CANCELLED.import(py, "asyncio", "CancelledError")?;
+        let error = match message {
+            Some(message) => class.call1((message,))?,
+            None => class.call0()?,
+        };
+        Err(PyErr::from_value(error))
     }
 }
 

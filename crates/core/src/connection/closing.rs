@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use django_bolt_protocol::frame;
 
-use super::state::{accept_response, Env, Phase, State, ABNORMAL_CLOSURE};
+use super::state::{Acceptance, Env, Phase, State, ABNORMAL_CLOSURE};
 
 const TRY_AGAIN_LATER: u16 = 1013;
 
@@ -19,8 +19,8 @@ impl State {
 
     /// Complete the opening handshake first, so that a browser sees code and reason.
     pub(crate) fn accept_and_close(&mut self, env: &mut Env<'_, '_>, code: u16, reason: &str) {
-        match accept_response(self.head(), None, &[]) {
-            Ok(response) => self.accept(env, &response),
+        match Acceptance::new(self.head(), None, &[], None) {
+            Ok(acceptance) => self.accept(env, acceptance),
             Err(_) => return self.finish(env), // no header fields of ours that could be bad
         }
         if self.phase == Phase::Open {
@@ -74,6 +74,8 @@ impl State {
         self.socket = None;
         self.outbound.clear();
         self.early = Vec::new();
+        self.unparsed = Vec::new();
+        self.compressor = None;
         self.congested = false;
         env.queues.counters.closed += 1;
         self.release_waiters(env);

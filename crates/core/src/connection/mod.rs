@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::OnceLock;
 
 use django_bolt_protocol::close::{is_sendable, MAX_REASON};
+use django_bolt_protocol::deflate::Config;
 use django_bolt_protocol::frame::Opcode;
 use django_bolt_protocol::handshake::{self, Head};
 use pyo3::exceptions::{PyTypeError, PyUnicodeDecodeError, PyValueError};
@@ -22,12 +23,14 @@ use pyo3::types::{PyBytes, PyDict, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::awaitable::{Awaitable, MessageIterator, Operation};
+use crate::compression::Wishes;
 use crate::errors;
 use crate::gil_cell::GilCell;
 use crate::payload::Payload;
 use crate::reactor::Reactor;
 
 pub(crate) use inbound::Message;
+use state::Acceptance;
 pub(crate) use state::{Arrival, Env, Expired, Next, Phase, Reading, State};
 
 #[pyclass(subclass, frozen, module = "django_bolt._core")]
@@ -277,15 +280,16 @@ impl Connection {
         }
     }
 
-    fn accept_response(
+    fn acceptance(
         &self,
         py: Python<'_>,
         subprotocol: Option<&str>,
         headers: &[(String, String)],
-    ) -> PyResult<Vec<u8>> {
+        compression: Option<Wishes>,
+    ) -> PyResult<Acceptance> {
         let headers: Vec<(&str, &str)> = borrow_pairs(headers);
         let state = self.state.borrow_mut(py);
-        state::accept_response(state.head(), subprotocol, &headers)
+        Acceptance::new(state.head(), subprotocol, &headers, compression.map(Config::from))
             .map_err(|error| errors::bad_header(&error))
     }
 }
@@ -403,13 +407,17 @@ impl Connection {
         self.state.borrow_mut(py).buffered()
     }
 
+    #[pyo3(signature = (subprotocol, headers, compression=None))]
     fn accept_handshake<'py>(
         slf: &Bound<'py, Self>,
         subprotocol: Option<&str>,
         headers: Vec<(String, String)>,
+        compression: Option<Wishes>,
     ) -> Awaited<'py> {
-        let response = slf.get().accept_response(slf.py(), subprotocol, &headers)?;
-        Self::answer(slf, "accept", |state, env| state.accept(env, &response))
+        let acceptance = slf
+            .get()
+            .acceptance(slf.py(), subprotocol, &headers, compression)?;
+        Self::answer(slf, "accept", |state, env| state.accept(env, acceptance))
     }
 
     fn reject_handshake<'py>(

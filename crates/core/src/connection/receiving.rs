@@ -12,6 +12,16 @@ use super::state::{Closing, Ending, Env, Next, Phase, Reading, State};
 const NO_STATUS_RECEIVED: u16 = 1005;
 const POLICY_VIOLATION: u16 = 1008;
 
+/// How far the bytes of one read were parsed.
+enum Parsed {
+    All,
+    /// The inbound queue is full.
+    UntilFull,
+    /// The peer sends faster than it may.
+    UntilRate,
+    UntilEnding(Ending),
+}
+
 impl State {
     /// Note what the poller says of the socket.
     pub(crate) fn on_readable(&mut self, env: &mut Env<'_, '_>, peer_shut: bool, broken: bool) {
@@ -25,7 +35,16 @@ impl State {
 
     /// Read once and process what came.
     pub(crate) fn read(&mut self, env: &mut Env<'_, '_>, buffer: &mut [u8]) -> Reading {
-        if !self.readable || self.is_reading_paused() {
+        if self.is_reading_paused() {
+            return Reading::Stop;
+        }
+        if !self.unparsed.is_empty() {
+            let mut unparsed = std::mem::take(&mut self.unparsed);
+            self.process(env, &mut unparsed);
+            self.slow_down(env);
+            return Reading::More(unparsed.len());
+        }
+        if !self.readable {
             return Reading::Stop;
         }
         let Some(socket) = &self.socket else {
@@ -102,7 +121,8 @@ impl State {
     }
 
     pub(super) fn resume_reading(&mut self, env: &mut Env<'_, '_>) {
-        if self.readable && !self.is_reading_paused() {
+        let has_something = self.readable || !self.unparsed.is_empty();
+        if has_something && !self.is_reading_paused() {
             env.queues.ready.push(env.this.clone().unbind());
         }
     }
@@ -112,20 +132,34 @@ impl State {
         if self.phase == Phase::Draining || is_rejected {
             return;
         }
+        // Taken out, since an event may have us queue an answer meanwhile.
+        let mut pool = std::mem::take(&mut env.queues.inflaters);
+        let mut input = Input::with_pool(bytes, &mut pool);
+        let parsed = self.parse(env, &mut input);
+        let remaining = input.remaining();
+        env.queues.inflaters = pool;
+        match parsed {
+            Parsed::All => {}
+            Parsed::UntilFull => self.unparsed = bytes[bytes.len() - remaining..].to_vec(),
+            Parsed::UntilRate => self.on_rate_exceeded(env),
+            Parsed::UntilEnding(ending) => self.on_ending(env, ending),
+        }
+    }
+
+    fn parse(&mut self, env: &mut Env<'_, '_>, input: &mut Input<'_>) -> Parsed {
         let py = env.this.py();
         let limit = env.options.inbound_limit;
         let is_open = self.phase == Phase::Open;
-        let mut input = Input::new(bytes);
-        let ending = loop {
-            let event = self.reader.read(&mut input);
+        loop {
+            let event = self.reader.read(input);
             if let (Some(rate), Ok(Some(_))) = (&mut self.rate, &event) {
                 rate.take_message();
                 if rate.is_overdrawn() && !env.options.rate_waits {
-                    return self.on_rate_exceeded(env);
+                    return Parsed::UntilRate;
                 }
             }
             match event {
-                Ok(None) => return,
+                Ok(None) => return Parsed::All,
                 Ok(Some(Event::Text(text))) if is_open => self.inbound.push(Message::text(py, text), limit),
                 Ok(Some(Event::Binary(data))) if is_open => {
                     self.inbound.push(Message::binary(py, data), limit)
@@ -136,14 +170,19 @@ impl State {
                     pong.copy_from_slice(data);
                     self.queue(env, |tail| frame::write_frame(tail, Opcode::Pong, pong, None));
                 }
-                Ok(Some(Event::Close(close))) => break Ending::Close(close.code, Box::from(close.reason)),
+                Ok(Some(Event::Close(close))) => {
+                    return Parsed::UntilEnding(Ending::Close(close.code, Box::from(close.reason)));
+                }
                 // Data and pings behind our own Close frame need no answer (RFC 6455, section 5.5.1); a pong has done
                 // its work by arriving.
                 Ok(Some(_)) => {}
-                Err(error) => break Ending::Failure(error),
+                Err(error) => return Parsed::UntilEnding(Ending::Failure(error)),
             }
-        };
-        self.on_ending(env, ending);
+            // What one read brings can inflate to a thousand times its size.
+            if self.inbound.is_full() && is_open && !input.is_empty() {
+                return Parsed::UntilFull;
+            }
+        }
     }
 
     pub(super) fn on_ending(&mut self, env: &mut Env<'_, '_>, ending: Ending) {

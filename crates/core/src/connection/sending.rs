@@ -18,7 +18,12 @@ impl State {
     #[inline]
     pub(crate) fn push(&mut self, env: &mut Env<'_, '_>, opcode: Opcode, payload: &Payload<'_, '_>) {
         self.borrow_buffer(env);
-        self.outbound.push_message(opcode, payload);
+        match &mut self.compressor {
+            Some(compressor) if compressor.takes(payload.as_bytes().len()) => {
+                compressor.push(&mut self.outbound, &mut env.queues.deflaters, opcode, payload);
+            }
+            _ => self.outbound.push_message(opcode, payload),
+        }
         self.mark_dirty(env);
     }
 

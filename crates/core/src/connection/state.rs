@@ -15,6 +15,7 @@
 
 use std::net::SocketAddr;
 
+use django_bolt_protocol::deflate::{negotiate, Agreement, Config};
 use django_bolt_protocol::error::ProtocolError;
 use django_bolt_protocol::handshake::{self, BadHeader, Head};
 use django_bolt_protocol::reader::{MessageReader, ReaderConfig, Role};
@@ -25,6 +26,7 @@ use super::inbound::{Inbound, Message};
 use super::rate::RateLimit;
 use super::Connection;
 use crate::awaitable::Awaitable;
+use crate::compression::Compressor;
 use crate::options::Options;
 use crate::outbound::Outbound;
 use crate::reactor::{Queues, Reactor};
@@ -131,6 +133,10 @@ pub(crate) struct State {
     /// Bytes that came behind the opening handshake, before it was answered.
     pub(super) early: Vec<u8>,
     pub(super) reader: MessageReader,
+    /// Where permessage-deflate was agreed on.
+    pub(super) compressor: Option<Box<Compressor>>,
+    /// Bytes read whose messages the inbound queue had no room for.
+    pub(super) unparsed: Vec<u8>,
     pub(super) rate: Option<Box<RateLimit>>,
     /// Reading waits until then, for the rate's sake.
     pub(super) throttled_until: Option<u64>,
@@ -175,6 +181,8 @@ impl State {
                 max_message_size: 0,
                 max_fragments: 0,
             }),
+            compressor: None,
+            unparsed: Vec::new(),
             rate: None,
             throttled_until: None,
             inbound: Inbound::default(),
@@ -258,10 +266,16 @@ impl State {
     // ── opening handshake ─────────────────────────────────────────────────────────────────────────────────────────
 
     /// Answer the opening handshake with the bytes of a 101 response.
-    pub(crate) fn accept(&mut self, env: &mut Env<'_, '_>, response: &[u8]) {
+    pub(crate) fn accept(&mut self, env: &mut Env<'_, '_>, acceptance: Acceptance) {
+        let Acceptance { response, deflate } = acceptance;
+        if let Some((agreement, config)) = deflate {
+            let direction = agreement.reading(Role::Server);
+            self.reader = MessageReader::with_deflate(env.options.reader_config(), Some(direction));
+            self.compressor = Some(Box::new(Compressor::new(&agreement, config)));
+        }
         self.phase = Phase::Open;
         env.queues.counters.opened += 1;
-        self.queue(env, |tail| tail.extend_from_slice(response));
+        self.queue(env, |tail| tail.extend_from_slice(&response));
         self.last_activity = env.now();
         self.schedule_ping(env);
         let mut early = std::mem::take(&mut self.early);
@@ -315,19 +329,44 @@ impl State {
     }
 }
 
-/// The bytes of a 101 response to a head that was found good.
-///
-/// # Errors
-///
-/// `BadHeader` for a header field that would break the response.
-pub(crate) fn accept_response(
-    head: &[u8],
-    subprotocol: Option<&str>,
-    headers: &[(&str, &str)],
-) -> Result<Vec<u8>, BadHeader> {
-    let mut response = Vec::with_capacity(160);
-    if let Head::WebSocket(upgrade) = handshake::parse_head(head, usize::MAX) {
-        handshake::write_accept(&mut response, upgrade.key, subprotocol, headers)?;
+/// An answer with 101, and what it agrees to.
+pub(crate) struct Acceptance {
+    response: Vec<u8>,
+    deflate: Option<(Agreement, Config)>,
+}
+
+impl Acceptance {
+    /// Answer a head that was found good.
+    ///
+    /// # Errors
+    ///
+    /// `BadHeader` for a header field that would break the response.
+    pub(crate) fn new(
+        head: &[u8],
+        subprotocol: Option<&str>,
+        headers: &[(&str, &str)],
+        compression: Option<Config>,
+    ) -> Result<Self, BadHeader> {
+        let mut response = Vec::with_capacity(192);
+        let deflate = compression.and_then(|config| Some((agree(head, &config)?, config)));
+        if let Head::WebSocket(upgrade) = handshake::parse_head(head, usize::MAX) {
+            let agreement = deflate.as_ref().map(|(agreement, _)| agreement);
+            handshake::write_accept_with_deflate(
+                &mut response,
+                upgrade.key,
+                subprotocol,
+                agreement,
+                headers,
+            )?;
+        }
+        Ok(Self { response, deflate })
     }
-    Ok(response)
+}
+
+fn agree(head: &[u8], config: &Config) -> Option<Agreement> {
+    let fields = handshake::header_fields(head);
+    let offers = fields
+        .iter()
+        .filter(|(name, _)| name == "sec-websocket-extensions");
+    negotiate(offers.map(|(_, value)| *value), config)
 }

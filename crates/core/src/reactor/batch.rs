@@ -148,6 +148,8 @@ impl Reactor {
         }
         self.forget_ended(slf, first_error);
         self.collect_timers(py);
+        let messages = self.queues.borrow_mut(py).deflaters.forget_messages();
+        drop(messages);
     }
 
     pub(super) fn wake_all(&self, py: Python<'_>, first_error: &mut FirstError) {

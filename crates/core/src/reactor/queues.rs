@@ -1,9 +1,11 @@
 //! What a step of one connection leaves to be done outside of it, and what is counted.
 
+use django_bolt_protocol::deflate::InflaterPool;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::awaitable::Awaitable;
+use crate::compression::SharedDeflaters;
 use crate::connection::Connection;
 
 /// Spare buffers kept for connections that begin to send.
@@ -23,6 +25,10 @@ pub(crate) struct Queues {
     pub(crate) deadlines: Vec<(u64, usize)>,
     /// Empty buffers with capacity.
     pub(crate) spare: Vec<Vec<u8>>,
+    /// Compressors that serve many connections.
+    pub(crate) deflaters: SharedDeflaters,
+    /// Spare states for compressed messages that are being read.
+    pub(crate) inflaters: InflaterPool,
     pub(crate) counters: Counters,
 }
 

@@ -45,16 +45,25 @@ pub struct Decoder {
     pub output: Vec<u8>,
     /// Greatest distance that a match reached back.
     pub reach: usize,
+    /// Whether the last block was an empty one without compression.
+    ends_empty: bool,
 }
 
 impl Decoder {
-    /// Decode a message's payload after appending the tail; None if that is no sequence of whole blocks.
+    /// Decode a message's payload after appending the tail; None if that is no sequence
+    /// of whole blocks of which the tail ends an empty one.
     pub fn message(&mut self, payload: &[u8]) -> Option<Vec<u8>> {
+        let message = self.blocks(&[payload, &TAIL].concat())?;
+        self.ends_empty.then_some(message)
+    }
+
+    /// Decode whole blocks.
+    pub fn blocks(&mut self, data: &[u8]) -> Option<Vec<u8>> {
         let start = self.output.len();
-        let data = [payload, &TAIL].concat();
-        let mut bits = Bits { data: &data, at: 0 };
+        let mut bits = Bits { data, at: 0 };
         while bits.at < data.len() * 8 {
             let is_last = bits.take(1)? == 1;
+            self.ends_empty = false;
             match bits.take(2)? {
                 0 => self.stored(&mut bits)?,
                 1 => self.fixed(&mut bits)?,
@@ -74,6 +83,7 @@ impl Decoder {
         if len != !complement & 0xffff {
             return None;
         }
+        self.ends_empty = len == 0;
         for _ in 0..len {
             self.output.push(bits.take(8)? as u8);
         }
