@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+import threading
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
@@ -84,20 +85,9 @@ def test_a_drip_on_a_connection_that_http_kept_alive(server: Server) -> None:
             peer = stack.enter_context(server.connect())
             response = peer.request(request("GET / HTTP/1.1", f"Host: {server.host}"))
             assert response.status == 200
-            peer._take(int(response.fields["content-length"]))
+            peer.take(int(response.fields["content-length"]))
             peers.append(peer)
         lasted = lifetimes(peers, b"GET / HTTP/1.1\r\nX-Padding: " + b"x" * 1000, 10)
-    assert max(lasted) < 8, sorted(lasted)[-5:]
-
-
-def test_a_drip_of_an_upload(server: Server) -> None:
-    """A body that does not come holds a connection no longer than a head that does not."""
-    head = request("POST /upload HTTP/1.1", f"Host: {server.host}", "Content-Length: 1000")
-    with ExitStack() as stack:
-        peers = [stack.enter_context(server.connect()) for _ in range(20)]
-        for peer in peers:
-            peer.send(head)
-        lasted = lifetimes(peers, b"x" * 999, 10)
     assert max(lasted) < 8, sorted(lasted)[-5:]
 
 
@@ -152,6 +142,28 @@ def test_a_head_without_end_is_not_kept(measured: Server) -> None:
     assert growth.peak < MIB
     assert bystander.count > 20
     assert bystander.slowest < 0.5
+
+
+def test_refused_clients_that_send_at_full_speed_have_no_more_than_their_turn(server: Server) -> None:
+    """What they send is thrown away in pieces, between which others are served."""
+    with ExitStack() as stack, Bystander(server) as bystander:
+        peers = [stack.enter_context(server.connect()) for _ in range(2)]
+        floods = [threading.Thread(target=send_for_ever, args=(peer,)) for peer in peers]
+        for thread in floods:
+            thread.start()
+        for thread in floods:
+            thread.join()
+    assert bystander.slowest < 0.25
+    assert bystander.count > 50
+
+
+def send_for_ever(peer: Peer) -> None:
+    """Be refused, and send until the server ends the connection."""
+    assert peer.request(b"nonsense\r\n\r\n").status == 400
+    data = bytes(4 * MIB)
+    with suppress(ConnectionError):
+        while True:
+            peer.socket.sendall(data)
 
 
 def flood(peers: Iterable[Peer], data: bytes, seconds: float) -> int:

@@ -146,14 +146,14 @@ class Peer:
 
     def receive(self) -> Frame:
         """Read the next frame."""
-        first, length = self._take(2)
+        first, length = self.take(2)
         assert not length & 0x80, "frames of a server are not masked"
         if length == 126:
-            (length,) = struct.unpack("!H", self._take(2))
+            (length,) = struct.unpack("!H", self.take(2))
         elif length == 127:
-            (length,) = struct.unpack("!Q", self._take(8))
+            (length,) = struct.unpack("!Q", self.take(8))
         assert first & 0xF0 == 0x80, f"a final frame without reserved bits, not {first:#x}"
-        return Frame(first & 0x0F, self._take(length))
+        return Frame(first & 0x0F, self.take(length))
 
     def receive_json(self) -> Any:
         """Read a text message and decode it."""
@@ -193,7 +193,8 @@ class Peer:
             pass
         return bytes(self._read)
 
-    def _take(self, count: int) -> bytes:
+    def take(self, count: int) -> bytes:
+        """Read so many bytes."""
         deadline = time.monotonic() + PATIENCE
         while len(self._read) < count:
             assert self._receive(deadline), f"the connection ended after {bytes(self._read)!r}"

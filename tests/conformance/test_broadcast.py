@@ -8,6 +8,8 @@ with sessions of `TestClient`, whose calls block and so run in threads.
 from __future__ import annotations
 
 import asyncio
+import base64
+import os
 import socket
 import struct
 from abc import ABC, abstractmethod
@@ -210,8 +212,8 @@ async def test_broadcast_is_not_held_up_by_a_client_that_does_not_read(site: Sit
     """A handler is slowed only by its own client; the one that does not read is closed."""
     slow = await open_client(site, "/ws/broadcast", max_queue=1)
     sender, *others = await open_clients(site, "/ws/broadcast", 4)
-    # More than the outbound buffer and the kernel's two together.
-    text, rounds = "x" * 100_000, 100
+    # More than the outbound buffer and the kernel's two together, also when compressed.
+    text, rounds = base64.b64encode(os.urandom(112_500)).decode(), 100
 
     async def send_and_receive() -> None:
         for _ in range(rounds):

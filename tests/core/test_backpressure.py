@@ -285,7 +285,9 @@ async def test_a_client_that_is_too_slow_is_closed_and_the_others_get_everything
     reading = [asyncio.create_task(_read(client, len(messages))) for client in others]
     for message in messages:
         await others[0].text(message)
-        await until(lambda: server.peers and all(ws.buffered_amount == 0 for ws in server.peers if ws is not slow_ws))
+        await until(
+            lambda: server.peers and all(ws.buffered_amount == 0 for ws in server.peers if ws is not slow_ws)
+        )
     assert await asyncio.gather(*reading) == [messages] * 5
     assert slow_ws.close_code == 1013
     assert server.reactor.counters["slow_consumers"] == 1

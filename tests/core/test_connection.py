@@ -372,7 +372,9 @@ async def test_a_view_that_is_not_contiguous(serve: Serve) -> None:
     assert await client.message() == bytes(range(0, 10, 2))
 
 
-@pytest.mark.parametrize("text", ["é" * (LARGE // 2), "日本" * (LARGE // 6), "🙂" * (LARGE // 4)], ids=["é", "日本", "🙂"])
+@pytest.mark.parametrize(
+    "text", ["é" * (LARGE // 2), "日本" * (LARGE // 6), "🙂" * (LARGE // 4)], ids=["é", "日本", "🙂"]
+)
 async def test_large_texts_both_ways(serve: Serve, text: str) -> None:
     client, _ = await serve(echo, **ROOMY).open()
     sending = asyncio.create_task(client.text(text))
@@ -651,7 +653,9 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("frame", "code"), BROKEN.values(), ids=BROKEN)
-async def test_messages_before_a_broken_frame_are_answered_first(serve: Serve, frame: bytes, code: int) -> None:
+async def test_messages_before_a_broken_frame_are_answered_first(
+    serve: Serve, frame: bytes, code: int
+) -> None:
     server = serve(echo)
     client = await server.client().open()
     await client.send(client.protocol.text("one"), client.protocol.text("two"), frame)

@@ -152,7 +152,9 @@ async def test_what_is_called_after_close() -> None:
     await server.stop()
 
 
-@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize(
+    "new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
+)
 def test_close_within_a_task_wakes_who_waits(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
     """As a server's shutdown does. No task may run inside another: the others are woken in the loop's next turn.
 

@@ -133,7 +133,7 @@ impl Request<'_> {
     /// Read the server's answer.
     ///
     /// What was agreed on of permessage-deflate is told by
-    /// [`accept_response`](crate::deflate::accept_response) of the response's Sec-WebSocket-Extensions.
+    /// [`accept_response`] of the response's Sec-WebSocket-Extensions.
     ///
     /// # Errors
     /// The answer is malformed, or says 101 without completing the handshake that was asked for.

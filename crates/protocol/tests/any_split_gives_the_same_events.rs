@@ -2,10 +2,13 @@
 
 mod support;
 
-use django_bolt_protocol::{ProtocolError, Role};
-use support::{client, masked, read_all, reader, server, unmasked, Numbers, Owned};
+use django_bolt_protocol::deflate::{Deflater, Direction};
+use django_bolt_protocol::{MessageReader, ProtocolError, Role};
+use support::deflate::{deflate_reader, deflater, NO_TAKEOVER, TAIL, TAKEOVER};
+use support::{client, json, masked, read_all, reader, server, unmasked, Numbers, Owned};
 
 const STREAMS: u64 = 300;
+const COMPRESSED_STREAMS: u64 = 120;
 const SPLITS: usize = 5;
 
 /// A stream of whole messages, fragmented ones and control frames, perhaps with something wrong in it.
@@ -68,8 +71,11 @@ fn blunder(numbers: &mut Numbers, frame: fn(u8, &[u8]) -> Vec<u8>) -> Vec<u8> {
     }
 }
 
-fn read_in_pieces(role: Role, bytes: &[u8], numbers: &mut Numbers) -> (Vec<Owned>, Option<ProtocolError>) {
-    let mut reader = reader(role);
+fn read_in_pieces(
+    mut reader: MessageReader,
+    bytes: &[u8],
+    numbers: &mut Numbers,
+) -> (Vec<Owned>, Option<ProtocolError>) {
     let mut events = Vec::new();
     let most = [1, 3, 20, 1000, 100_000][numbers.below(5)];
     let mut rest = bytes;
@@ -103,7 +109,7 @@ fn any_split_gives_the_same_events_and_the_same_error() {
         failed += u64::from(expected.1.is_some());
         for _ in 0..SPLITS {
             assert_eq!(
-                read_in_pieces(role, &bytes, &mut numbers),
+                read_in_pieces(reader(role), &bytes, &mut numbers),
                 expected,
                 "seed {seed}"
             );
@@ -111,6 +117,96 @@ fn any_split_gives_the_same_events_and_the_same_error() {
     }
     assert!(
         failed > STREAMS / 10 && failed < STREAMS * 9 / 10,
+        "streams of both kinds: {failed} failed"
+    );
+}
+
+/// As `stream`, with compressed messages in it, some of them broken.
+fn compressed_stream(
+    numbers: &mut Numbers,
+    frame: fn(u8, &[u8]) -> Vec<u8>,
+    deflater: &mut Deflater,
+) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for _ in 0..=numbers.below(6) {
+        match numbers.below(6) {
+            0 => bytes.extend(stream(numbers, frame)),
+            1 => bytes.extend(control(numbers, frame)),
+            _ => {
+                let payload = compressed_payload(numbers, deflater);
+                let cut = numbers.below(payload.len() + 1);
+                if numbers.below(2) == 0 {
+                    bytes.extend(frame(0xc1, &payload));
+                } else {
+                    bytes.extend(frame([0x41, 0x42][numbers.below(2)], &payload[..cut]));
+                    bytes.extend(control(numbers, frame));
+                    bytes.extend(frame(0x80, &payload[cut..]));
+                }
+            }
+        }
+    }
+    bytes
+}
+
+fn compressed_payload(numbers: &mut Numbers, deflater: &mut Deflater) -> Vec<u8> {
+    let mut payload = Vec::new();
+    let len = [0, 10, 500, 20_000, 1 << 20][numbers.below(5)];
+    match numbers.below(8) {
+        0 => deflater.deflate(&vec![b'x'; len + numbers.below(2)], &mut payload),
+        1 => deflater.deflate(b"bad text: \xe2\x82x", &mut payload),
+        2 => {
+            // Behind a good block, whatever it may be.
+            deflater.deflate(sample(numbers).as_bytes(), &mut payload);
+            payload.extend_from_slice(&TAIL);
+            payload.extend(numbers.bytes(8));
+        }
+        3 => payload.extend(b"\xf3\x48\xcd\xc9\xc9\x07\x00\xf2\x48\xcd\xc9\xc9\x07\x00"),
+        _ => deflater.deflate(json(numbers, len.min(20_000)).as_bytes(), &mut payload),
+    }
+    payload
+}
+
+#[test]
+fn any_split_of_compressed_messages_gives_the_same_events_and_the_same_error() {
+    let mut failed = Vec::new();
+    for seed in 0..COMPRESSED_STREAMS {
+        let mut numbers = Numbers::new(seed);
+        let direction: Direction = [NO_TAKEOVER, TAKEOVER][numbers.below(2)];
+        let mut deflater = deflater(direction, 1 + (seed % 9) as u8);
+        let (role, bytes) = match seed % 2 {
+            0 => (
+                Role::Server,
+                compressed_stream(&mut numbers, masked, &mut deflater),
+            ),
+            _ => (
+                Role::Client,
+                compressed_stream(&mut numbers, unmasked, &mut deflater),
+            ),
+        };
+        let expected = read_all(&mut deflate_reader(role, direction), &bytes);
+        failed.extend(expected.1.clone());
+        for _ in 0..SPLITS {
+            let reader = deflate_reader(role, direction);
+            let result = read_in_pieces(reader, &bytes, &mut numbers);
+            assert!(
+                result == expected,
+                "seed {seed}: {:?} and {:?}",
+                result.1,
+                expected.1
+            );
+        }
+    }
+    for error in [
+        ProtocolError::CorruptDeflate,
+        ProtocolError::TextNotUtf8,
+        ProtocolError::InflatedTooBig { limit: 1 << 20 },
+    ] {
+        let count = failed.iter().filter(|other| **other == error).count();
+        assert!(count > 2, "{error:?}: {count} of {}", failed.len());
+    }
+    let failed = failed.len() as u64;
+    assert!(
+        failed < STREAMS * 9 / 10,
         "streams of both kinds: {failed} failed"
     );
 }

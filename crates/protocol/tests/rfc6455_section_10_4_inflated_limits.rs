@@ -2,7 +2,7 @@
 
 mod support;
 
-use django_bolt_protocol::{MessageReader, ProtocolError, ReaderConfig, Role};
+use django_bolt_protocol::{Event, Input, MessageReader, ProtocolError, ReaderConfig, Role};
 use support::deflate::{deflated, deflater, Decoder, NO_TAKEOVER, TAIL, TAKEOVER};
 use support::{header, json, masked, read_all, text, Numbers, Owned, KEY};
 
@@ -168,6 +168,23 @@ fn section_10_4_empty_blocks_do_no_more_than_their_bytes() {
             matches!(error, Some(ProtocolError::MessageTooBig { .. })),
             "{error:?}"
         );
+    }
+}
+
+/// Reading may stop after any event, and go on later with the bytes that are left.
+#[test]
+fn section_10_4_a_reader_of_many_bombs_may_stop_between_them() {
+    let frame = masked(0xc2, &deflated(&[0; 1000]));
+    let frames = frame.repeat(50);
+    let mut reader = limited(1000, 1000, 9);
+    let mut rest = frames.clone();
+    for left in (0..50).rev() {
+        let mut input = Input::new(&mut rest);
+        assert!(matches!(reader.read(&mut input), Ok(Some(Event::Binary(bytes))) if bytes == [0; 1000]));
+        let remaining = input.remaining();
+        assert_eq!(remaining, left * frame.len());
+        rest.drain(..rest.len() - remaining);
+        assert_eq!(rest, frames[..remaining]);
     }
 }
 

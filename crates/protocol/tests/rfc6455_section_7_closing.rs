@@ -123,6 +123,8 @@ fn section_7_4_1_each_error_has_its_code_and_says_what_was_wrong() {
         (ProtocolError::CloseReasonNotUtf8, 1007),
         (ProtocolError::TooManyFragments { limit: 1 }, 1009),
         (ProtocolError::MessageTooBig { size: 2, limit: 1 }, 1009),
+        (ProtocolError::InflatedTooBig { limit: 1 }, 1009),
+        (ProtocolError::CorruptDeflate, 1007),
     ] {
         assert_eq!(error.close_code(), code);
         assert!(is_sendable(error.close_code()));

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
+from urllib.parse import unquote_plus
 
 __all__ = ["configure_access_log"]
 
-_CREDENTIALS = re.compile(r"(?i)([?&](?:token|access_token|api_key|key|signature)=)[^&\s\"]*")
+_PARAMETER = re.compile(r"([?&])([^=&\s\"]+)=[^&\s\"]*")
+_CREDENTIALS = frozenset({"token", "access_token", "api_key", "key", "signature"})
 
 
 class _HideCredentials(logging.Filter):
@@ -16,10 +18,16 @@ class _HideCredentials(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
             record.args = tuple(
-                _CREDENTIALS.sub(r"\1…", argument) if isinstance(argument, str) else argument
+                _PARAMETER.sub(_hide, argument) if isinstance(argument, str) else argument
                 for argument in record.args
             )
         return True
+
+
+def _hide(parameter: re.Match[str]) -> str:
+    separator, name = parameter.groups()
+    # The name as the site reads it: escaping a letter must not be a way around.
+    return f"{separator}{name}=…" if unquote_plus(name).lower() in _CREDENTIALS else parameter[0]
 
 
 def configure_access_log() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -26,10 +27,14 @@ from django_bolt.server.tls import Certificate, TLSListener
 
 __all__ = ["BoltServer"]
 
+logger = logging.getLogger("django_bolt.server")
+
 BATCH = 200
 """Connections closed at once when the server stops."""
 PACE = 0.01
 """Seconds between two such batches."""
+CANCEL_TIMEOUT = 1.0
+"""Seconds in which tasks must end once they are cancelled at the very end."""
 
 
 class BoltServer(Server):
@@ -102,7 +107,9 @@ class BoltServer(Server):
         if self._tls is not None:
             self._tls.stop_listening()
         await asyncio.gather(self._drain(), super().shutdown(sockets))
-        self.reactor.close()
+        # As no task's business: it wakes tasks, and no task may run inside another.
+        asyncio.get_running_loop().call_soon(self.reactor.close)
+        await self._end_tasks()
 
     async def _drain(self) -> None:
         await self._close_all()
@@ -129,6 +136,17 @@ class BoltServer(Server):
         while self.dispatcher.tasks and not self.force_exit and loop.time() < deadline:
             # In steps, so that a second signal is not kept waiting.
             await asyncio.wait(self.dispatcher.tasks, timeout=min(0.1, max(0.0, deadline - loop.time())))
+
+    async def _end_tasks(self) -> None:
+        """Cancel what still runs, and leave behind what refuses: it must not keep the process for ever."""
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.sleep(0)
+        stubborn = (await asyncio.wait(tasks, timeout=CANCEL_TIMEOUT))[1] if tasks else set()
+        for task in stubborn:
+            logger.error("%s ignores its cancellation; the server ends without it", task)
+            asyncio._unregister_task(task)  # the end of the loop waits for those that it knows
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -109,9 +109,7 @@ class BackgroundServer:
         _, running = await asyncio.wait(tasks, timeout=STOP_TIMEOUT)
         if running:
             names = ", ".join(sorted(task.get_name() for task in running))
-            raise RuntimeError(
-                f"Tasks did not end within {STOP_TIMEOUT:g} s of being cancelled: {names}"
-            )
+            raise RuntimeError(f"Tasks did not end within {STOP_TIMEOUT:g} s of being cancelled: {names}")
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

@@ -9,7 +9,8 @@ from django.views.decorators.csrf import csrf_exempt
 
 def page(request: HttpRequest) -> HttpResponse:
     """Answer with the scheme and the client's address as Django sees them."""
-    return HttpResponse(f"{request.scheme} {request.META['REMOTE_ADDR']}", content_type="text/plain")
+    text = f"{request.scheme} {request.META.get('REMOTE_ADDR')}"
+    return HttpResponse(text, content_type="text/plain", headers={"Content-Length": str(len(text))})
 
 
 @csrf_exempt

@@ -32,8 +32,9 @@ pub struct Config {
 impl Default for Config {
     /// No context takeover, so that an idle connection holds no memory for compression.
     ///
-    /// Level 1 takes a third of level 3's time for 1.3 times its output, on JSON. Below 1 KiB the cost is that
-    /// of clearing the compressor's tables, and what is saved rarely saves a packet.
+    /// Measured on JSON (`benches/deflate.rs`): level 1 takes a third of level 3's time for 1.3 times its output.
+    /// Messages up to 1 KiB all cost about the same 5 microseconds, for tables are cleared and codes are built;
+    /// what is saved below that rarely saves a packet.
     fn default() -> Self {
         Self {
             server_no_context_takeover: true,

@@ -13,7 +13,7 @@ use super::TAIL;
 use crate::frame::{write_header, Opcode, MAX_HEADER};
 use crate::mask::apply_mask;
 
-/// A length of pieces for [`Deflation::push`] that takes about 0.2 ms at level 1, 0.5 ms at level 6.
+/// A length of pieces for [`Deflation::push`] that takes about 0.1 ms at level 1, 0.5 ms at level 6.
 pub const SLICE: usize = 32_768;
 
 /// The window a compressor is given for the 8 bits that zlib does not have: its matches reach back a window less

@@ -21,7 +21,7 @@ const MOST_POOLED: usize = 4;
 /// Inflater states that no message needs at the moment, lent to readers by [`Input::with_pool`].
 ///
 /// One serves all connections of a thread. Without a pool a reader allocates a state for each message, which
-/// costs about a microsecond.
+/// costs up to a microsecond.
 ///
 /// [`Input::with_pool`]: crate::Input::with_pool
 #[derive(Debug, Default)]

@@ -12,6 +12,11 @@
 //!
 //! Without context takeover nothing is held between messages: [`Deflater`]s may serve all connections of a
 //! thread whose [`Direction`]s are equal, and an [`InflaterPool`] lends readers their state message by message.
+//!
+//! Each message is bounded, but one read of 64 KiB may hold sixty messages that inflate to the limit. Whoever
+//! queues events must therefore be ready to stop between two calls of
+//! [`MessageReader::read`](crate::MessageReader::read) and keep the rest of the input for later: bytes that are not
+//! consumed are left as they came.
 
 mod config;
 mod deflater;

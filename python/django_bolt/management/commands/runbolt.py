@@ -6,6 +6,7 @@ import errno
 import signal
 import socket
 import sys
+import threading
 from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
@@ -99,6 +100,7 @@ class Command(BaseCommand):
             plan.bind()
         except OSError as error:
             raise CommandError(_ERRORS.get(error.errno or 0, str(error))) from error
+        _exit_on_signals()
         self._announce(plan, use_reloader)
         try:
             return plan.run(use_reloader)
@@ -119,6 +121,13 @@ class Command(BaseCommand):
             f"Quit the server with {quit_command}.\n"
         )
         self.stdout.flush()
+
+
+def _exit_on_signals() -> None:
+    """From the announcement on, a signal is a wish to stop: also in the moment before the server minds them."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: sys.exit(0))
 
 
 class _Plan:
