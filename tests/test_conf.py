@@ -53,6 +53,7 @@ def test_defaults_are_those_of_the_design() -> None:
         "CLOSE_TIMEOUT": 5,
         "DISCONNECT_GRACE": 10,
         "DRAIN_TIMEOUT": 10,
+        "COMPRESSION": True,
     }
 
 

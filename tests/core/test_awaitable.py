@@ -56,8 +56,8 @@ async def shielded(awaitable: Any) -> Any:
 
 
 async def as_completed(awaitable: Any) -> Any:
-    for done in asyncio.as_completed([awaitable]):
-        return await done
+    (done,) = asyncio.as_completed([awaitable])
+    return await done
 
 
 async def through_await_method(awaitable: Any) -> Any:
@@ -460,21 +460,21 @@ async def test_a_step_returns_by_stop_iteration(serve: Serve) -> None:
 
 
 async def test_throw_raises_what_is_thrown(serve: Serve) -> None:
-    class Custom(Exception):
+    class CustomError(Exception):
         pass
 
     _, ws = await serve().open()
-    error = Custom("x")
-    with pytest.raises(Custom) as caught:
+    error = CustomError("x")
+    with pytest.raises(CustomError) as caught:
         ws.receive().throw(error)
     assert caught.value is error
     receiving = ws.receive()
     receiving.send(None)
-    with pytest.raises(Custom):
-        receiving.throw(Custom)
+    with pytest.raises(CustomError):
+        receiving.throw(CustomError)
     with pytest.raises(TypeError):
         ws.receive().throw("no exception")
-    with pytest.raises(Custom):
+    with pytest.raises(CustomError):
         ws.send_text("").throw(error)
 
 
@@ -669,14 +669,18 @@ async def test_iteration_can_be_left_and_taken_up_again(serve: Serve) -> None:
     assert received == list(map(str, range(6)))
 
 
+async def exhaust(messages: Any) -> None:
+    async for _ in messages:
+        pytest.fail("no message was sent")
+
+
 async def test_every_iteration_raises_at_the_end(serve: Serve) -> None:
     server = serve()
     for name in ("iter_text", "iter_bytes", "__aiter__"):
         client, ws = await server.open()
         await client.end(1001)
         with pytest.raises(WebSocketDisconnect) as caught:
-            async for _ in getattr(ws, name)():
-                pytest.fail("no message was sent")
+            await exhaust(getattr(ws, name)())
         assert caught.value.code == 1001
         with pytest.raises(WebSocketDisconnect):
             await anext(getattr(ws, name)(), "default")

@@ -18,7 +18,7 @@ def access_log() -> Iterator[logging.Logger]:
 
 
 @pytest.fixture
-def lines(access_log: logging.Logger) -> Iterator[list[str]]:
+def lines(access_log: logging.Logger) -> list[str]:
     """What is written for a request."""
     written: list[str] = []
 
@@ -27,7 +27,7 @@ def lines(access_log: logging.Logger) -> Iterator[list[str]]:
             written.append(record.getMessage())
 
     access_log.handlers = [Keep()]
-    yield written
+    return written
 
 
 def log_request(target: str) -> None:

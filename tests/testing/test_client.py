@@ -348,9 +348,9 @@ def test_the_thread_ends() -> None:
 
 
 def test_an_endpoint_that_does_not_answer() -> None:
-    with TestClient(api, timeout=0.05) as client:
-        with pytest.raises(TimeoutError, match=r"Waited 0\.05 s for the answer to the opening handshake"):
-            client.websocket_connect("/never")
+    answer = r"Waited 0\.05 s for the answer to the opening handshake"
+    with TestClient(api, timeout=0.05) as client, pytest.raises(TimeoutError, match=answer):
+        client.websocket_connect("/never")
 
 
 def test_it_is_quick() -> None:

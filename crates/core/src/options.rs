@@ -38,10 +38,6 @@ impl Timeout {
         self.0.map(|span| now + span)
     }
 
-    pub(crate) fn is_on(self) -> bool {
-        self.0.is_some()
-    }
-
     fn from_seconds(name: &str, seconds: f64) -> PyResult<Self> {
         if seconds == 0.0 {
             return Ok(Self(None));

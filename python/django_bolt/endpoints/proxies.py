@@ -2,21 +2,28 @@
 
 Anybody can send these header fields, so they count only from the addresses in ``BOLT["TRUSTED_PROXIES"]``. A chain of
 proxies is followed from the nearest one outwards, up to the first address that is not trusted.
+
+Where there are ``X-Forwarded-For`` or ``X-Forwarded-Proto``, ``Forwarded`` is not looked at: most proxies write the
+former, and pass on the latter as the client has sent it.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from django_bolt.conf import bolt_settings
 
-__all__ = ["Address", "client_behind_proxies", "is_secure_behind_proxies"]
+__all__ = ["Address", "client_behind_proxies", "is_secure_behind_proxies", "scheme_behind_proxies"]
 
 Address = tuple[str, int]
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_WITH_PORT = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<other>[^\[\]:]+))(?::(?P<port>.*))?")
+_SCHEMES = {"http": "http", "ws": "http", "https": "https", "wss": "https"}
 
 UNIX = "unix"
 """Stands in the setting for a peer on a Unix socket, which has no address."""
@@ -43,25 +50,30 @@ def client_behind_proxies(peer: Address | None, headers: Mapping[str, str]) -> A
 
 def is_secure_behind_proxies(peer: Address | None, headers: Mapping[str, str]) -> bool:
     """Return whether the nearest proxy, if it is trusted, was reached over TLS."""
+    return scheme_behind_proxies(peer, headers) == "https"
+
+
+def scheme_behind_proxies(peer: Address | None, headers: Mapping[str, str]) -> str | None:
+    """Return how the nearest proxy was reached, ``http`` or ``https``; None if it does not say, or is not trusted."""
     if not _is_trusted(peer and peer[0]):
-        return False
-    forwarded = list(_forwarded(headers))
-    proto = (
-        forwarded[-1].get("proto", "") if forwarded else headers.get("x-forwarded-proto", "").split(",")[-1]
-    )
-    return proto.strip().lower() in ("https", "wss")
+        return None
+    if _has_x_forwarded(headers):
+        named = headers.get("x-forwarded-proto", "").split(",")[-1]
+    else:
+        named = ([{}, *_forwarded(headers)][-1]).get("proto", "")
+    return _SCHEMES.get(named.strip().lower())
+
+
+def _has_x_forwarded(headers: Mapping[str, str]) -> bool:
+    return "x-forwarded-for" in headers or "x-forwarded-proto" in headers
 
 
 def _hops(headers: Mapping[str, str]) -> Iterator[Address]:
     """Return the clients that the proxies saw, the first proxy's first."""
-    forwarded = list(_forwarded(headers))
-    if forwarded:
-        for element in forwarded:
-            yield _split_port(element.get("for", ""))
-        return
-    for entry in headers.get("x-forwarded-for", "").split(","):
-        if entry.strip():
-            yield _split_port(entry.strip())
+    if _has_x_forwarded(headers):
+        entries = headers.get("x-forwarded-for", "").split(",")
+        return (_split_port(entry.strip()) for entry in entries if entry.strip())
+    return (_split_port(element.get("for", "")) for element in _forwarded(headers))
 
 
 def _forwarded(headers: Mapping[str, str]) -> Iterator[dict[str, str]]:
@@ -75,22 +87,21 @@ def _forwarded(headers: Mapping[str, str]) -> Iterator[dict[str, str]]:
 
 def _split_port(text: str) -> Address:
     """Split ``192.0.2.1:4711``, ``[2001:db8::1]:4711`` and what has no port."""
-    if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        port = rest.removeprefix(":")
-    elif text.count(":") == 1:
-        host, _, port = text.partition(":")
-    else:
-        host, port = text, ""
-    is_port = port.isascii() and port.isdigit() and len(port) <= 5
-    return host, int(port) if is_port else 0
+    match = _WITH_PORT.fullmatch(text)
+    if match is None:
+        return text, 0
+    port = match["port"] or ""
+    number = int(port) if port.isascii() and port.isdigit() and len(port) <= 5 else 0
+    return match["ipv6"] or match["other"], number if number < 2**16 else 0
 
 
 def _parse(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Read an address; an IPv4 one that a socket for both shows as IPv6 is taken for what it is."""
     try:
-        return ipaddress.ip_address(host)
+        address = ipaddress.ip_address(host)
     except ValueError:
         return None
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _is_trusted(host: str | None) -> bool:

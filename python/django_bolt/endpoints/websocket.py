@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 from django.http import QueryDict, parse_cookie
 from django.utils.datastructures import CaseInsensitiveMapping
 
+from django_bolt.compression import Compression
 from django_bolt.conf import bolt_settings
 from django_bolt.endpoints.connection import Connection
 from django_bolt.endpoints.headers import Headers, check_headers, join_headers
@@ -173,7 +174,7 @@ class WebSocket(Connection):
         if subprotocol is not None and subprotocol not in self.subprotocols:
             offered = ", ".join(self.subprotocols) or "none"
             raise ValueError(f"Subprotocol {subprotocol!r} was not offered by the client; offered: {offered}")
-        return self.accept_handshake(subprotocol, check_headers(headers), self.endpoint.wished_compression())
+        return self.accept_handshake(subprotocol, check_headers(headers), self._wished_compression())
 
     def reject(
         self, status: int = 403, body: Any = b"", headers: Headers | None = None
@@ -261,6 +262,10 @@ class WebSocket(Connection):
         for slot in ("_cookies", "_headers", "_query_params"):
             if hasattr(self, slot):
                 delattr(self, slot)
+
+    def _wished_compression(self) -> Compression | None:
+        endpoint: Endpoint | None = getattr(self, "_endpoint", None)
+        return endpoint.wished_compression() if endpoint else bolt_settings().compression
 
     def _no_endpoint(self) -> Endpoint:
         raise WrongState("endpoint", "routed", "not routed")

@@ -7,6 +7,7 @@ pass of each byte through the kernel.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from typing import cast
 from django_bolt import _core
 
 __all__ = ["Certificate", "TLSListener", "make_context"]
+
+logger = logging.getLogger("django_bolt.server")
 
 
 @dataclass(frozen=True)
@@ -117,11 +120,17 @@ class _Encrypted(_End):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        cast(asyncio.Transport, transport).pause_reading()
-        self._joining = asyncio.get_running_loop().create_task(self._join(transport))
+        encrypted = cast(asyncio.Transport, transport)
+        encrypted.pause_reading()
+        self._joining = asyncio.get_running_loop().create_task(self._join(encrypted))
 
-    async def _join(self, transport: asyncio.BaseTransport) -> None:
-        inner, outer = socket.socketpair()
+    async def _join(self, transport: asyncio.Transport) -> None:
+        try:
+            inner, outer = socket.socketpair()
+        except OSError as error:
+            logger.error("A TLS connection is dropped: no descriptor left: %s", error)
+            transport.abort()
+            return
         inner.setblocking(False)
         plain = _End()
         plain.other = self

@@ -20,6 +20,7 @@ from django_bolt.endpoints.autodiscovery import discover
 from django_bolt.endpoints.dispatch import Dispatcher
 from django_bolt.server.access_log import configure_access_log
 from django_bolt.server.asgi import get_application, has_own_application
+from django_bolt.server.forwarding import BehindProxies
 from django_bolt.server.http import KeptAliveUpgrade
 from django_bolt.server.listening import Address, bind_worker
 from django_bolt.server.server import BoltServer
@@ -76,9 +77,9 @@ def make_server(
 
 
 def _make_config() -> Config:
-    trusted_proxies = bolt_settings().trusted_proxies
+    application = get_application()
     return Config(
-        get_application(),
+        BehindProxies(application) if bolt_settings().trusted_proxies else application,
         loop="auto",
         http="httptools",
         ws=KeptAliveUpgrade,
@@ -87,8 +88,7 @@ def _make_config() -> Config:
         lifespan="auto" if has_own_application() else "off",
         log_config=None,
         access_log=settings.DEBUG,
-        proxy_headers=bool(trusted_proxies),
-        forwarded_allow_ips=list(trusted_proxies),
+        proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=math.ceil(bolt_settings().drain_timeout),
     )

@@ -154,12 +154,12 @@ impl Awaitable {
 
     #[inline]
     fn check_unused(&self, py: Python<'_>) -> PyResult<()> {
-        if self.inner.borrow_mut(py).stage == Stage::Finished {
-            return Err(PyRuntimeError::new_err(
-                "cannot reuse an already awaited receive or send",
-            ));
-        }
-        Ok(())
+        let problem = match self.inner.borrow_mut(py).stage {
+            Stage::New | Stage::Woken => return Ok(()),
+            Stage::Waiting | Stage::Cancelled => "a task waits for this receive or send already",
+            Stage::Finished => "cannot reuse an already awaited receive or send",
+        };
+        Err(PyRuntimeError::new_err(problem))
     }
 
     #[inline]
@@ -177,10 +177,39 @@ impl Awaitable {
             (Operation::ReceiveText, true) => Err(errors::unsupported_data(py, "text", "binary")),
             (Operation::ReceiveBytes, false) => Err(errors::unsupported_data(py, "binary", "text")),
             _ => match &self.decoder {
-                Some(decoder) => decoder.bind(py).call1((object,)).map(Some),
+                Some(decoder) => decode(decoder.bind(py), object).map(Some),
                 None => Ok(Some(object)),
             },
         }
+    }
+
+    /// Have the loop run the wake-up of the task that waits, in its next turn: for callers that are tasks themselves.
+    pub(crate) fn wake_soon(slf: &Bound<'_, Self>) -> PyResult<()> {
+        match Self::take_callback(slf, Stage::Woken) {
+            Some((callback, context)) => Self::call_soon(slf, callback, context),
+            None => Ok(()),
+        }
+    }
+
+    fn call_soon(slf: &Bound<'_, Self>, callback: Py<PyAny>, context: Option<Py<PyAny>>) -> PyResult<()> {
+        let py = slf.py();
+        let options = PyDict::new(py);
+        options.set_item("context", context)?;
+        let arguments = (callback, slf);
+        slf.get()
+            .event_loop(py)?
+            .call_method("call_soon", arguments, Some(&options))
+            .map(drop)
+    }
+
+    /// Leave the stage of waiting for another one; returns the wake-up of the task, once.
+    fn take_callback(slf: &Bound<'_, Self>, next: Stage) -> Option<(Py<PyAny>, Option<Py<PyAny>>)> {
+        let mut inner = slf.get().inner.borrow_mut(slf.py());
+        if inner.stage != Stage::Waiting {
+            return None;
+        }
+        inner.stage = next;
+        inner.callback.take()
     }
 
     /// Run the wake-up of the task that waits, in its own context.
@@ -190,22 +219,13 @@ impl Awaitable {
     /// Only what must end the loop: asyncio catches the rest.
     pub(crate) fn wake(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
-        let (callback, context) = {
-            let mut inner = slf.get().inner.borrow_mut(py);
-            if inner.stage != Stage::Waiting {
-                return Ok(());
+        match Self::take_callback(slf, Stage::Woken) {
+            Some((callback, context)) => {
+                let context = context.as_ref().map(|context| context.bind(py));
+                slots::run_in_context(callback.bind(py), context, slf.as_any())
             }
-            inner.stage = Stage::Woken;
-            match inner.callback.take() {
-                Some(callback) => callback,
-                None => return Ok(()),
-            }
-        };
-        slots::run_in_context(
-            callback.bind(py),
-            context.as_ref().map(|context| context.bind(py)),
-            slf.as_any(),
-        )
+            None => Ok(()),
+        }
     }
 
     /// Leave the connection's lists of those who wait.
@@ -349,11 +369,7 @@ impl Awaitable {
         };
         Self::withdraw(slf);
         if let Some((callback, context)) = callback {
-            let options = PyDict::new(py);
-            options.set_item("context", context)?;
-            slf.get()
-                .event_loop(py)?
-                .call_method("call_soon", (callback, slf), Some(&options))?;
+            Self::call_soon(slf, callback, context)?;
         }
         Ok(true)
     }
@@ -386,6 +402,19 @@ impl Awaitable {
         };
         Err(PyErr::from_value(error))
     }
+}
+
+/// Call a decoder; a StopIteration that it raises must not pass for its result (PEP 479).
+fn decode<'py>(decoder: &Bound<'py, PyAny>, message: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = decoder.py();
+    decoder.call1((message,)).map_err(|error| {
+        if !error.is_instance_of::<PyStopIteration>(py) {
+            return error;
+        }
+        let wrapped = PyRuntimeError::new_err("the decoder raised StopIteration");
+        wrapped.set_cause(py, Some(error));
+        wrapped
+    })
 }
 
 fn stop_iteration(value: &Bound<'_, PyAny>) -> PyErr {

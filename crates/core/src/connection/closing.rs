@@ -55,6 +55,19 @@ impl State {
         env.queues.wakes.extend(self.receiver.take());
     }
 
+    /// The peer will send no more: be done as soon as it has been given what it may still read.
+    pub(super) fn finish_when_flushed(&mut self, env: &mut Env<'_, '_>) {
+        if self.outbound.is_empty() || self.phase == Phase::Draining {
+            return self.finish(env);
+        }
+        self.closing.code.get_or_insert(ABNORMAL_CLOSURE);
+        self.closing.sent = true;
+        self.closing.received = true;
+        if self.phase == Phase::Open {
+            self.begin_closing(env);
+        }
+    }
+
     /// End TCP with a reset: the peer had its time, and the kernel shall not keep what it did not take.
     pub(super) fn abort(&mut self, env: &mut Env<'_, '_>) {
         if let Some(socket) = &self.socket {

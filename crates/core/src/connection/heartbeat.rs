@@ -46,30 +46,35 @@ impl State {
     }
 
     pub(super) fn on_ping_due(&mut self, env: &mut Env<'_, '_>) {
-        let is_silent = self.ping_sent.is_some_and(|sent| self.last_activity < sent);
-        if is_silent && env.options.ping_timeout.is_on() {
-            if self.inbound.is_full() || self.throttled_until.is_some() {
-                // We are the ones who do not read: the pong may be there. Look again later.
-                return self.set_deadline(env, env.options.ping_timeout.after(env.now()));
-            }
-            env.queues.counters.ping_timeouts += 1;
-            return self.close(env, INTERNAL_ERROR, "ping timeout", true);
+        let now = env.now();
+        let unanswered = self.ping_sent.filter(|sent| self.last_activity < *sent);
+        if let Some(answer_due) = unanswered.and_then(|sent| env.options.ping_timeout.after(sent)) {
+            return self.on_answer_missing(env, answer_due);
         }
-        let is_quiet = env
+        let ping_due = env
             .options
             .ping_interval
-            .after(self.last_activity)
-            .is_some_and(|due| due <= env.now());
-        if !is_quiet {
-            self.ping_sent = None;
-            return self.schedule_ping(env);
+            .after(self.last_activity.max(unanswered.unwrap_or(0)));
+        if ping_due.is_some_and(|due| due > now) {
+            return self.set_deadline(env, ping_due);
         }
-        self.ping_sent = Some(env.now());
+        self.ping_sent = Some(now);
         self.queue(env, |tail| frame::write_frame(tail, Opcode::Ping, b"", None));
-        let answer_due = env.options.ping_timeout.after(env.now());
-        self.set_deadline(
-            env,
-            answer_due.or_else(|| env.options.ping_interval.after(env.now())),
-        );
+        let next = env.options.ping_interval.after(now);
+        let answer_due = env.options.ping_timeout.after(now);
+        self.set_deadline(env, next.into_iter().chain(answer_due).min());
+    }
+
+    /// Nothing came since the last ping.
+    fn on_answer_missing(&mut self, env: &mut Env<'_, '_>, answer_due: u64) {
+        if answer_due > env.now() {
+            return self.set_deadline(env, Some(answer_due));
+        }
+        if self.inbound.is_full() || self.throttled_until.is_some() {
+            // We are the ones who do not read: the pong may be there. Look again later.
+            return self.set_deadline(env, env.options.ping_timeout.after(env.now()));
+        }
+        env.queues.counters.ping_timeouts += 1;
+        self.close(env, INTERNAL_ERROR, "ping timeout", true);
     }
 }

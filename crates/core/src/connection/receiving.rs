@@ -52,7 +52,8 @@ impl State {
         };
         match (&mut &*socket).read(buffer) {
             Ok(0) => {
-                self.finish(env);
+                self.readable = false;
+                self.on_ending(env, Ending::Eof);
                 Reading::Stop
             }
             Ok(count) => {
@@ -202,6 +203,7 @@ impl State {
         match ending {
             Ending::Close(..) => self.closing.received = true,
             Ending::Failure(_) | Ending::Refusal(..) => self.closing.finish_after_flush = true,
+            Ending::Eof => return self.finish_when_flushed(env),
         }
         if self.outbound.is_empty() {
             self.after_flush(env);
@@ -215,6 +217,7 @@ impl State {
             Some(Ending::Failure(error)) => {
                 self.start_close(env, error.close_code(), &error.to_string(), true)
             }
+            Some(Ending::Eof) => self.finish_when_flushed(env),
             Some(Ending::Refusal(code, reason)) => self.start_close(env, code, reason, true),
             Some(Ending::Close(code, reason)) => {
                 self.closing = Closing {

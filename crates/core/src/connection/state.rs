@@ -109,6 +109,8 @@ pub(super) enum Ending {
     Close(Option<u16>, Box<str>),
     /// By breaking the protocol.
     Failure(ProtocolError),
+    /// With the end of its side of TCP, without a Close frame.
+    Eof,
     /// By breaking a limit of ours, which is answered with this code and reason.
     Refusal(u16, &'static str),
 }

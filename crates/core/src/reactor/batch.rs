@@ -152,7 +152,15 @@ impl Reactor {
         drop(messages);
     }
 
-    pub(super) fn wake_all(&self, py: Python<'_>, first_error: &mut FirstError) {
+    /// Wake those who wait in the loop's next turn.
+    pub(super) fn wake_all_soon(&self, py: Python<'_>, first_error: &mut FirstError) {
+        let wakes = std::mem::take(&mut self.queues.borrow_mut(py).wakes);
+        for waiter in wakes {
+            first_error.note(Awaitable::wake_soon(waiter.bind(py)));
+        }
+    }
+
+    fn wake_all(&self, py: Python<'_>, first_error: &mut FirstError) {
         for _ in 0..MAX_ROUNDS {
             let wakes = std::mem::take(&mut self.queues.borrow_mut(py).wakes);
             if wakes.is_empty() {

@@ -11,7 +11,7 @@ use pyo3::types::PyBytes;
 use socket2::Socket;
 
 use super::entries::{Entry, Lingering, Pending};
-use super::{Reactor, READ_SIZE};
+use super::{Calls, Reactor, READ_SIZE};
 use crate::connection::{Arrival, Connection};
 use crate::timers::{Deadline, Due};
 
@@ -263,7 +263,8 @@ impl Reactor {
 
     /// Give a connection that wants no WebSocket to the HTTP server, with what was read.
     fn hand_over(&self, py: Python<'_>, token: usize) -> PyResult<()> {
-        let Some(http) = &self.http else {
+        let http = self.called(py, |calls| calls.http.as_ref());
+        let Some(http) = http else {
             self.refuse(py, token, &NO_HTTP);
             return Ok(());
         };
@@ -284,11 +285,22 @@ impl Reactor {
         }
     }
 
+    /// A reference to one of the things that we call, which the call may replace.
+    fn called(&self, py: Python<'_>, which: impl FnOnce(&Calls) -> Option<&Py<PyAny>>) -> Option<Py<PyAny>> {
+        self.calls
+            .borrow_mut(py)
+            .as_ref()
+            .and_then(which)
+            .map(|found| found.clone_ref(py))
+    }
+
     /// Make the connection a WebSocket and show it to the application.
     fn open(&self, slf: &Bound<'_, Self>, token: usize, head_len: usize) -> PyResult<()> {
         let py = slf.py();
-        let made = self
-            .connection_class
+        let Some(class) = self.called(py, |calls| Some(&calls.connection_class)) else {
+            return Ok(());
+        };
+        let made = class
             .bind(py)
             .call0()
             .and_then(|made| Ok(made.cast_into::<Connection>()?));
@@ -325,7 +337,11 @@ impl Reactor {
             };
             state.open(arrival, env.options, env.now());
         })?;
-        if let Err(error) = self.application.bind(py).call1((&connection,)) {
+        let called = match self.called(py, |calls| Some(&calls.application)) {
+            Some(application) => application.bind(py).call1((&connection,)).map(drop),
+            None => Ok(()),
+        };
+        if let Err(error) = called {
             let mut response = Vec::new();
             // Constant input, which is well-formed.
             let _ = handshake::write_response(&mut response, 500, &[], b"");

@@ -23,6 +23,7 @@ use mio::{Events, Interest, Poll, Registry, Token};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
+use pyo3::{PyTraverseError, PyVisit};
 use socket2::Socket;
 
 use crate::connection::Connection;
@@ -52,9 +53,8 @@ pub(crate) struct Reactor {
     /// The loop's timer: when it fires, and its handle.
     alarm: GilCell<Option<(u64, Py<PyAny>)>>,
     event_loop: Py<PyAny>,
-    connection_class: Py<PyAny>,
-    application: Py<PyAny>,
-    http: Option<Py<PyAny>>,
+    /// None once closed, since they may lead back here.
+    calls: GilCell<Option<Calls>>,
     clock: Clock,
     batch_time: AtomicU64,
     in_batch: AtomicBool,
@@ -63,6 +63,13 @@ pub(crate) struct Reactor {
     /// Accepting waits until there is room again.
     is_accept_paused: AtomicBool,
     thread: OnceLock<ThreadId>,
+}
+
+/// What the reactor calls.
+struct Calls {
+    connection_class: Py<PyAny>,
+    application: Py<PyAny>,
+    http: Option<Py<PyAny>>,
 }
 
 // ── for connections ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -169,9 +176,11 @@ impl Reactor {
             buffer: GilCell::new(vec![0; READ_SIZE]),
             alarm: GilCell::new(None),
             event_loop: r#loop,
-            connection_class,
-            application,
-            http,
+            calls: GilCell::new(Some(Calls {
+                connection_class,
+                application,
+                http,
+            })),
             clock: Clock::start(),
             batch_time: AtomicU64::new(0),
             in_batch: AtomicBool::new(false),
@@ -287,7 +296,10 @@ impl Reactor {
             }
         }
         let mut first_error = FirstError::default();
-        this.wake_all(py, &mut first_error);
+        // The caller may be a task, in which no other may run.
+        this.wake_all_soon(py, &mut first_error);
+        let unused = this.calls.borrow_mut(py).take();
+        drop(unused);
         *this.queues.borrow_mut(py) = Queues::default();
         if let Some((_, handle)) = this.alarm.borrow_mut(py).take() {
             handle.call_method0(py, "cancel")?;
@@ -299,6 +311,23 @@ impl Reactor {
                 .call_method1("remove_reader", (descriptor,))?;
         }
         first_error.0.map_or(Ok(()), Err)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.event_loop)?;
+        if let Some(calls) = self.calls.try_borrow_in_collector() {
+            if let Some(calls) = calls.as_ref() {
+                visit.call(&calls.application)?;
+                visit.call(&calls.connection_class)?;
+                visit.call(&calls.http)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn __clear__(&self, py: Python<'_>) {
+        let unused = self.calls.borrow_mut(py).take();
+        drop(unused);
     }
 
     /// The poller's descriptor is ready.
