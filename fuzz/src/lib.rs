@@ -97,6 +97,10 @@ impl Subject {
         while let Some(later) = self.read_events(&mut rest, patience.max(1)) {
             rest = later;
         }
+        if self.outcome.1.is_some() {
+            // What the event that was an error borrowed is released by the next call.
+            self.read_events(&mut [], 1);
+        }
         self.check_memory();
     }
 
@@ -166,7 +170,7 @@ impl Subject {
 
 /// Read a stream at once, and in pieces: the outcome must be the same, and is returned.
 ///
-/// The pieces' lengths come from `cuts`, over and over; without any, each is a byte.
+/// The pieces' lengths come from `cuts`, over and over; without any, each is a byte. Those of a long stream are longer.
 pub fn read_in_every_way(
     stream: &[u8],
     cuts: &[u8],
@@ -179,9 +183,10 @@ pub fn read_in_every_way(
     for (cuts, patience, has_pool) in [(cuts, usize::MAX, true), (cuts, 1, false), (&[], usize::MAX, false)] {
         let mut cut = Subject::new(config, deflate, has_pool);
         let (mut rest, mut at) = (stream, 0);
+        let unit = 1 + stream.len() / 2048;
         while !rest.is_empty() {
             // An empty piece is a read, too; a whole round of them would be no progress.
-            let len = cuts.get(at % cuts.len().max(1)).map_or(1, |len| usize::from(*len));
+            let len = cuts.get(at % cuts.len().max(1)).map_or(1, |len| usize::from(*len)) * unit;
             let len = if at % 4 == 3 { len.max(1) } else { len };
             let (piece, after) = rest.split_at(len.min(rest.len()));
             cut.read(piece, patience);
@@ -211,11 +216,11 @@ pub fn reader_config(choices: &mut Choices<'_>) -> (ReaderConfig, Option<Directi
 
 /// The outcome of asking again with each longer beginning of an input, as it arrives: the first answer that is
 /// not "incomplete" must be that to the whole input.
-pub fn ask_as_it_arrives<T: PartialEq + std::fmt::Debug>(
-    data: &[u8],
+pub fn ask_as_it_arrives<'d, T: PartialEq + std::fmt::Debug>(
+    data: &'d [u8],
     step: usize,
     is_incomplete: impl Fn(&T) -> bool,
-    ask: impl Fn(&[u8]) -> T,
+    ask: impl Fn(&'d [u8]) -> T,
 ) -> T {
     let whole = ask(data);
     let mut len = 0;

@@ -22,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
     let (mut stream, mut expected) = (Vec::new(), Vec::new());
     while !choices.is_empty() {
         let (how, len) = (choices.byte(), usize::from(choices.byte()));
-        let payload = choices.take(len).repeat([1, 2, 50, 200][usize::from(how >> 4) % 4]);
+        let payload = choices.take(len).repeat([1, 2, 10, 100][usize::from(how >> 4) % 4]);
         let mut out = Vec::new();
         let mut is_compressed = true;
         match how & 3 {

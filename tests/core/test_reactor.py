@@ -186,6 +186,7 @@ def test_close_within_a_task_wakes_who_waits(new_loop: Callable[[], asyncio.Abst
 
 
 async def test_an_unused_reactor_is_freed(serve: Serve) -> None:
+    gc.collect()
     before = open_descriptors()
     for _ in range(20):
         _core.Reactor(asyncio.get_running_loop(), Peer, print)

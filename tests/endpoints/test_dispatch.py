@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -207,6 +209,147 @@ async def test_a_client_that_left_meanwhile_is_not_answered(dispatcher: Dispatch
     websocket.leave()
     await websocket.task
     assert websocket.rejected is None
+
+
+# ── too many connections ─────────────────────────────────────────────────────────────────────────────────
+
+
+def from_address(
+    address: str | None, target: str = "/ws/wait", *headers: tuple[str, str]
+) -> MemoryConnection:
+    """Return a connection from an address; None is a Unix socket."""
+    websocket = MemoryConnection(target, headers)
+    websocket.peer = (address, 50000) if address else None  # type: ignore[assignment]
+    return websocket
+
+
+@pytest.fixture
+async def crowded(calls: list[Any]) -> AsyncIterator[Dispatcher]:
+    """A dispatcher whose handlers wait until the test is over."""
+    api = BoltAPI()
+    over = asyncio.Event()
+
+    @api.websocket("/ws/wait")
+    async def wait(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await over.wait()
+
+    @api.websocket("/ws/user", auth=[Named])
+    async def user(websocket: WebSocket) -> None:
+        calls.append(websocket.context.get("user_id"))
+        await websocket.accept()
+        await over.wait()
+
+    dispatcher = Dispatcher(api)
+    yield dispatcher
+    over.set()
+    if dispatcher.tasks:
+        await asyncio.wait(dispatcher.tasks)
+
+
+async def begin(dispatcher: Dispatcher, websocket: MemoryConnection) -> MemoryConnection:
+    """Begin to serve, as far as it gets by itself."""
+    dispatcher(websocket)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return websocket
+
+
+async def end(websocket: MemoryConnection) -> None:
+    """End a handler, as when its client stays away."""
+    websocket.task.cancel()
+    await asyncio.wait([websocket.task])
+    await asyncio.sleep(0)
+
+
+def is_refused(websocket: MemoryConnection) -> bool:
+    """Whether it was answered with 429, instead of being accepted."""
+    if websocket.accepted is not None:
+        return False
+    assert rejection(websocket) == (429, {"detail": "Too Many Requests"})
+    assert websocket.rejected is not None
+    assert ("Retry-After", "10") in websocket.rejected[1]
+    return True
+
+
+@override_settings(BOLT={"MAX_CONNECTIONS_PER_IP": 2})
+async def test_too_many_connections_of_one_address_are_429(
+    crowded: Dispatcher, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = await begin(crowded, from_address("192.0.2.1"))
+    assert not is_refused(await begin(crowded, from_address("192.0.2.1")))
+    for _ in range(3):
+        refused = await begin(crowded, from_address("192.0.2.1"))
+        assert is_refused(refused)
+        assert not refused.entered
+    assert "429 /ws/wait: BOLT['MAX_CONNECTIONS_PER_IP'] is 2" in caplog.text
+    assert not is_refused(await begin(crowded, from_address("192.0.2.2")))
+    await end(first)
+    assert not is_refused(await begin(crowded, from_address("192.0.2.1")))
+    assert is_refused(await begin(crowded, from_address("192.0.2.1")))
+
+
+@override_settings(BOLT={"MAX_CONNECTIONS_PER_IP": 1, "ALLOWED_ORIGINS": []})
+@pytest.mark.parametrize(
+    ("target", "headers", "status"),
+    [("/ws/nothing", [], 404), ("/ws/wait", [("origin", "https://evil.example")], 403)],
+)
+async def test_what_is_refused_for_another_reason_takes_no_place(
+    crowded: Dispatcher, target: str, headers: list[tuple[str, str]], status: int
+) -> None:
+    for _ in range(2):
+        websocket = await begin(crowded, from_address("192.0.2.1", target, *headers))
+        assert rejection(websocket)[0] == status
+    assert not is_refused(await begin(crowded, from_address("192.0.2.1")))
+
+
+@override_settings(BOLT={"MAX_CONNECTIONS_PER_IP": 1, "TRUSTED_PROXIES": ["10.0.0.0/8"]})
+async def test_behind_a_trusted_proxy_the_client_is_counted(crowded: Dispatcher) -> None:
+    def through(proxy: str, client: str) -> MemoryConnection:
+        return from_address(proxy, "/ws/wait", ("x-forwarded-for", client))
+
+    assert not is_refused(await begin(crowded, through("10.0.0.1", "192.0.2.1")))
+    assert not is_refused(await begin(crowded, through("10.0.0.1", "192.0.2.2")))
+    assert is_refused(await begin(crowded, through("10.0.0.2", "192.0.2.1")))
+    assert is_refused(await begin(crowded, through("10.0.0.2", "6.6.6.6, 192.0.2.2")))
+    # A stranger cannot take another's places, nor have more by naming others.
+    assert not is_refused(await begin(crowded, through("203.0.113.7", "192.0.2.9")))
+    assert is_refused(await begin(crowded, through("203.0.113.7", "192.0.2.10")))
+    assert not is_refused(await begin(crowded, through("10.0.0.1", "192.0.2.9")))
+
+
+@override_settings(BOLT={"MAX_CONNECTIONS_PER_IP": 1})
+async def test_clients_of_a_unix_socket_without_trust_are_one_address(crowded: Dispatcher) -> None:
+    assert not is_refused(
+        await begin(crowded, from_address(None, "/ws/wait", ("x-forwarded-for", "192.0.2.1")))
+    )
+    assert is_refused(await begin(crowded, from_address(None, "/ws/wait", ("x-forwarded-for", "192.0.2.2"))))
+
+
+@override_settings(BOLT={"MAX_CONNECTIONS_PER_USER": 2})
+async def test_too_many_connections_of_one_user_are_429(crowded: Dispatcher, calls: list[Any]) -> None:
+    def of(name: str, address: str) -> MemoryConnection:
+        return from_address(address, f"/ws/user?name={name}")
+
+    first = await begin(crowded, of("ann", "192.0.2.1"))
+    assert not is_refused(await begin(crowded, of("ann", "192.0.2.2")))
+    assert is_refused(await begin(crowded, of("ann", "192.0.2.3")))
+    assert not is_refused(await begin(crowded, of("ben", "192.0.2.1")))
+    assert calls == ["ann", "ann", "ben"], "the handler of the refused one does not run"
+    await end(first)
+    assert not is_refused(await begin(crowded, of("ann", "192.0.2.3")))
+
+
+@override_settings(BOLT={"MAX_CONNECTIONS_PER_USER": 1})
+async def test_those_without_a_user_are_not_counted_as_one(crowded: Dispatcher) -> None:
+    for target in ("/ws/user", "/ws/wait"):
+        for _ in range(3):
+            assert not is_refused(await begin(crowded, from_address("192.0.2.1", target)))
+
+
+async def test_without_limits_there_are_none(crowded: Dispatcher) -> None:
+    for _ in range(50):
+        assert not is_refused(await begin(crowded, from_address("192.0.2.1", "/ws/user?name=ann")))
 
 
 def test_apis_are_taken_one_by_one_or_together() -> None:

@@ -21,13 +21,16 @@ from django_bolt.exceptions import HTTPException
 
 __all__ = ["Dispatcher"]
 
+RETRY = {"Retry-After": "10"}
+"""Header fields of a 429."""
+
 
 class Dispatcher:
     """Answers opening handshakes with the endpoints of APIs.
 
     Give it to an engine as its application. The order is: path (404), host (400), origin (403), connections of
-    one address (429), and then, in
-    the task of the connection, authentication (401), guards (403), parameters (422), handler.
+    one address (429), and then, in the task of the connection, authentication (401), guards (403), connections of
+    one user (429), parameters (422), handler.
 
     Args:
         apis: APIs, or iterables of them; their endpoints are taken as they are now.
@@ -73,7 +76,7 @@ class Dispatcher:
         if limit is None or not self._by_ip.is_full(_address(websocket), limit):
             return None
         cause = f"BOLT['MAX_CONNECTIONS_PER_IP'] is {limit}"
-        return _refuse(websocket, HTTPStatus.TOO_MANY_REQUESTS, cause)
+        return _refuse(websocket, HTTPStatus.TOO_MANY_REQUESTS, cause, RETRY)
 
     async def _serve(self, websocket: WebSocket, endpoint: Endpoint) -> None:
         """Run a handler from admission to its end.
@@ -115,7 +118,7 @@ class Dispatcher:
         if limit is None or user_id is None or task is None:
             return
         if self._by_user.is_full(user_id, limit):
-            raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS, headers={"Retry-After": "10"})
+            raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS, headers=RETRY)
         self._by_user.count(user_id, task)
 
 
@@ -141,10 +144,12 @@ def _find_refusal(websocket: WebSocket) -> Coroutine[Any, Any, None] | None:
     return None
 
 
-async def _refuse(websocket: WebSocket, status: HTTPStatus, cause: str) -> None:
+async def _refuse(
+    websocket: WebSocket, status: HTTPStatus, cause: str, headers: dict[str, str] | None = None
+) -> None:
     log_refusal(websocket, status, cause)
     try:
-        await refuse(websocket, status, status.phrase)
+        await refuse(websocket, status, status.phrase, headers)
     finally:
         websocket.detach_task()
 

@@ -22,7 +22,7 @@ Address = tuple[str, int]
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-_WITH_PORT = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<other>[^\[\]:]+))(?::(?P<port>.*))?")
+_WITH_PORT = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<other>[^\[\]:]+))(?::(?P<port>[^:]*))?")
 _SCHEMES = {"http": "http", "ws": "http", "https": "https", "wss": "https"}
 
 UNIX = "unix"
