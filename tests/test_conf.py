@@ -13,11 +13,14 @@ from django_bolt.conf import BoltSettings, bolt_settings, find_problems
 SIZES = [
     "MAX_MESSAGE_SIZE",
     "MAX_FRAME_SIZE",
+    "MAX_FRAGMENTS",
     "MAX_HEAD_SIZE",
     "MAX_CONNECTIONS",
     "INBOUND_LIMIT",
     "OUTBOUND_LIMIT",
 ]
+COUNTS_OR_OFF = ["MAX_CONNECTIONS_PER_IP", "MAX_CONNECTIONS_PER_USER"]
+RATES_OR_OFF = ["MESSAGE_RATE", "BYTE_RATE"]
 TIMES = [
     "HANDSHAKE_TIMEOUT",
     "PING_INTERVAL",
@@ -53,6 +56,7 @@ def test_defaults_are_those_of_the_design() -> None:
         "CLOSE_TIMEOUT": 5,
         "DISCONNECT_GRACE": 10,
         "DRAIN_TIMEOUT": 10,
+        "DRAIN_SPREAD": 2,
         "COMPRESSION": True,
     }
 
@@ -69,6 +73,16 @@ def test_defaults_obey_their_own_rules_and_are_described() -> None:
         "a second",
         "bytes a second",
     }
+
+
+def test_limits_say_whose_they_are_and_what_happens_beyond_them() -> None:
+    limits = {
+        entry.name.upper(): entry.metadata for entry in fields(BoltSettings) if "answer" in entry.metadata
+    }
+    assert set(limits) == {*SIZES, *COUNTS_OR_OFF, *RATES_OR_OFF, *TIMES}
+    for metadata in limits.values():
+        assert metadata["answer"].endswith(".")
+        assert metadata["scope"].startswith("a ")
 
 
 def test_without_bolt_in_settings_the_defaults_hold() -> None:
@@ -102,6 +116,62 @@ def test_sizes_are_whole_and_positive(key: str, value: Any) -> None:
     assert problem.key == key
     assert repr(value) in problem.message
     assert "of at least 1" in problem.hint
+
+
+@pytest.mark.parametrize("key", COUNTS_OR_OFF)
+@pytest.mark.parametrize("value", [0, -1, 1.5, "10", True, 2**41])
+def test_counts_that_may_be_off_are_whole_and_positive(key: str, value: Any) -> None:
+    [problem] = find_problems({key: value})
+    assert repr(value) in problem.message
+    assert "of at least 1, or None for no limit" in problem.hint
+    assert find_problems({key: None}) == find_problems({key: 1}) == []
+
+
+@pytest.mark.parametrize("key", RATES_OR_OFF)
+@pytest.mark.parametrize("value", [0, -0.5, "10", True, float("inf"), float("nan"), [1]])
+def test_rates_are_numbers_above_zero(key: str, value: Any) -> None:
+    [problem] = find_problems({key: value})
+    assert repr(value) in problem.message
+    assert "above 0, or None for no limit" in problem.hint
+    assert find_problems({key: None}) == find_problems({key: 0.5}) == find_problems({key: 100}) == []
+
+
+@pytest.mark.parametrize("value", [None, "", "drop", "CLOSE", 1008, ["close"]])
+def test_a_rate_is_answered_in_one_of_two_ways(value: Any) -> None:
+    [problem] = find_problems({"RATE_LIMIT_ACTION": value})
+    assert problem.hint == 'It must be "close" or "wait".'
+    assert find_problems({"RATE_LIMIT_ACTION": "close"}) == find_problems({"RATE_LIMIT_ACTION": "wait"}) == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "10.0.0.1",
+        None,
+        ["*"],
+        ["localhost"],
+        ["10.0.0.1/8"],  # host bits are set: a slip in one of the two numbers
+        ["10.0.0.0/33"],
+        ["10.0.0.1:80"],
+        ["[::1]"],
+        ["UNIX"],
+        [""],
+        [None],
+        [167772161],
+        [b"\n\0\0\1"],
+        ["10.0.0.1", "nonsense"],
+    ],
+)
+def test_proxies_are_addresses_and_networks(value: Any) -> None:
+    [problem] = find_problems({"TRUSTED_PROXIES": value})
+    assert repr(value) in problem.message
+    assert 'networks such as "10.0.0.0/8"' in problem.hint
+
+
+def test_proxies_of_every_kind() -> None:
+    proxies = ["10.0.0.1", "10.0.0.0/8", "::1", "2001:db8::/32", "0.0.0.0/0", "unix"]
+    with override_settings(BOLT={"TRUSTED_PROXIES": proxies}):
+        assert bolt_settings().trusted_proxies == tuple(proxies)
 
 
 @pytest.mark.parametrize("key", TIMES)

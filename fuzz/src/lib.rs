@@ -139,7 +139,10 @@ impl Subject {
     /// What is held stays within the limits: a message, a control frame and a header, none of them whole.
     fn check_memory(&self) {
         let held = self.reader.buffered() as u64;
-        assert!(held <= self.config.max_message_size + 125 + 14, "{held} bytes are held");
+        assert!(
+            held <= self.config.max_message_size + 125 + 14,
+            "{held} bytes are held"
+        );
         if self.outcome.1.is_some() {
             assert_eq!(held, 0, "nothing is held after an error");
             assert!(!self.reader.holds_inflater());
@@ -180,13 +183,20 @@ pub fn read_in_every_way(
     let mut whole = Subject::new(config, deflate, true);
     whole.read(stream, usize::MAX);
     let expected = whole.finish();
-    for (cuts, patience, has_pool) in [(cuts, usize::MAX, true), (cuts, 1, false), (&[], usize::MAX, false)] {
+    for (cuts, patience, has_pool) in [
+        (cuts, usize::MAX, true),
+        (cuts, 1, false),
+        (&[], usize::MAX, false),
+    ] {
         let mut cut = Subject::new(config, deflate, has_pool);
         let (mut rest, mut at) = (stream, 0);
         let unit = 1 + stream.len() / 2048;
         while !rest.is_empty() {
             // An empty piece is a read, too; a whole round of them would be no progress.
-            let len = cuts.get(at % cuts.len().max(1)).map_or(1, |len| usize::from(*len)) * unit;
+            let len = cuts
+                .get(at % cuts.len().max(1))
+                .map_or(1, |len| usize::from(*len))
+                * unit;
             let len = if at % 4 == 3 { len.max(1) } else { len };
             let (piece, after) = rest.split_at(len.min(rest.len()));
             cut.read(piece, patience);

@@ -22,7 +22,9 @@ fuzz_target!(|data: &[u8]| {
     let (mut stream, mut expected) = (Vec::new(), Vec::new());
     while !choices.is_empty() {
         let (how, len) = (choices.byte(), usize::from(choices.byte()));
-        let payload = choices.take(len).repeat([1, 2, 10, 100][usize::from(how >> 4) % 4]);
+        let payload = choices
+            .take(len)
+            .repeat([1, 2, 10, 100][usize::from(how >> 4) % 4]);
         let mut out = Vec::new();
         let mut is_compressed = true;
         match how & 3 {
@@ -31,14 +33,19 @@ fuzz_target!(|data: &[u8]| {
             _ => {
                 let mut deflation = deflater.begin();
                 let piece = usize::from(cuts.first().copied().unwrap_or(7)) + 1;
-                payload.chunks(piece).for_each(|part| deflation.push(part, &mut out));
+                payload
+                    .chunks(piece)
+                    .for_each(|part| deflation.push(part, &mut out));
                 deflater = deflation.finish(&mut out);
             }
         }
         if is_compressed {
             write_compressed_frame(&mut stream, Opcode::Binary, &out, None);
         } else {
-            assert!(out.is_empty(), "nothing is appended where the message is to be sent plain");
+            assert!(
+                out.is_empty(),
+                "nothing is appended where the message is to be sent plain"
+            );
             write_frame(&mut stream, Opcode::Binary, &payload, None);
         }
         expected.push(Owned::Binary(payload));
@@ -52,5 +59,8 @@ fuzz_target!(|data: &[u8]| {
         max_message_size: 1 << 20,
         max_fragments: 100,
     };
-    assert_eq!(read_in_every_way(&stream, cuts, config, Some(direction)), (expected, None));
+    assert_eq!(
+        read_in_every_way(&stream, cuts, config, Some(direction)),
+        (expected, None)
+    );
 });

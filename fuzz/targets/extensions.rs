@@ -39,7 +39,10 @@ fuzz_target!(|data: &[u8]| {
     // Our client and our server always agree, and on the same.
     let offered = offer(&client);
     let agreed = negotiate([offered.as_bytes()], &server);
-    let response = agreed.as_ref().map(|agreement| agreement.response()).unwrap_or_default();
+    let response = agreed
+        .as_ref()
+        .map(|agreement| agreement.response())
+        .unwrap_or_default();
     let accepted = accept_response([response.as_bytes()], &client);
     let (Some(agreed), Ok(Some(accepted))) = (agreed, accepted) else {
         panic!("{offered:?} was answered with {response:?}");

@@ -38,7 +38,11 @@ impl Stream {
     }
 
     fn add_data(&mut self, fin: bool, opcode: Opcode, payload: &[u8]) {
-        let on_the_wire = if self.message.is_some() { Opcode::Continuation } else { opcode };
+        let on_the_wire = if self.message.is_some() {
+            Opcode::Continuation
+        } else {
+            opcode
+        };
         self.add_frame(fin, on_the_wire, payload);
         let (opcode, mut content) = self.message.take().unwrap_or((opcode, Vec::new()));
         content.extend_from_slice(payload);

@@ -12,7 +12,12 @@ fuzz_target!(|data: &[u8]| {
     let max_head_size = choices.one_of(&[16_384, 1000, 100, 1, 0]);
     let step = usize::from(choices.byte() % 8) + 1;
     let bytes = choices.rest();
-    let head = ask_as_it_arrives(bytes, step, |head| *head == Head::Incomplete, |bytes| parse_head(bytes, max_head_size));
+    let head = ask_as_it_arrives(
+        bytes,
+        step,
+        |head| *head == Head::Incomplete,
+        |bytes| parse_head(bytes, max_head_size),
+    );
     let mut answer = Vec::new();
     match head {
         Head::Incomplete => assert!(bytes.len() < max_head_size),
@@ -32,10 +37,17 @@ fuzz_target!(|data: &[u8]| {
             assert!(upgrade.len <= bytes.len().min(max_head_size));
             assert!(upgrade.target.starts_with('/') && upgrade.target.is_ascii());
             let fields = header_fields(&bytes[..upgrade.len]);
-            let of_name = |wanted| fields.iter().filter(move |(name, _)| *name == wanted).map(|(_, value)| *value);
+            let of_name = |wanted| {
+                fields
+                    .iter()
+                    .filter(move |(name, _)| *name == wanted)
+                    .map(|(_, value)| *value)
+            };
             assert_eq!(of_name("host").count(), 1);
             let agreement = negotiate(of_name("sec-websocket-extensions"), &Config::default());
-            assert!(write_accept_with_deflate(&mut answer, upgrade.key, None, agreement.as_ref(), &[]).is_ok());
+            assert!(
+                write_accept_with_deflate(&mut answer, upgrade.key, None, agreement.as_ref(), &[]).is_ok()
+            );
             assert!(answer.ends_with(b"\r\n\r\n"));
         }
     }

@@ -35,7 +35,14 @@ fuzz_target!(|data: &[u8]| {
         for left in (0..=count).rev() {
             let len = usize::from(choices.byte());
             let payload = choices.take(if left == 0 { len * 8 } else { len });
-            write_header(&mut stream, left == 0, opcode == Opcode::Binary, opcode, payload.len(), None);
+            write_header(
+                &mut stream,
+                left == 0,
+                opcode == Opcode::Binary,
+                opcode,
+                payload.len(),
+                None,
+            );
             stream.extend_from_slice(payload);
             message.extend_from_slice(payload);
             opcode = Opcode::Continuation;

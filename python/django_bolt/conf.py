@@ -283,6 +283,12 @@ class BoltSettings:
         "a process",
         "They are cancelled.",
     )
+    drain_spread: float = _setting(
+        2,
+        "seconds",
+        _TIME_OR_ZERO,
+        "Over which many connections are closed when the server stops, so that not all come back at once.",
+    )
     compression: Compression | None = _setting(
         True,
         "",

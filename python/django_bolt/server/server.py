@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from multiprocessing.process import BaseProcess
 from socket import socket
@@ -29,10 +31,10 @@ __all__ = ["BoltServer"]
 
 logger = logging.getLogger("django_bolt.server")
 
-BATCH = 200
+BATCH = 100
 """Connections closed at once when the server stops."""
 PACE = 0.01
-"""Seconds between two such batches."""
+"""Seconds between two looks whether all have ended."""
 CANCEL_TIMEOUT = 1.0
 """Seconds in which tasks must end once they are cancelled at the very end."""
 
@@ -121,14 +123,24 @@ class BoltServer(Server):
             await asyncio.sleep(PACE)
 
     async def _close_all(self) -> None:
-        connections = cast(Sequence[WebSocket], self.reactor.connections())
-        for start in range(0, len(connections), BATCH):
-            for websocket in connections[start : start + BATCH]:
+        """Close with 1012, in batches and in random order: clients come back at once, and shall not all do so."""
+        connections = list(cast(Sequence[WebSocket], self.reactor.connections()))
+        random.shuffle(connections)
+        batches = [connections[start : start + BATCH] for start in range(0, len(connections), BATCH)]
+        for number, batch in enumerate(batches):
+            for websocket in batch:
                 if websocket.state is WebSocketState.CONNECTING:
                     await websocket.reject_handshake(503, [("Retry-After", "1")], b"")
                 else:
                     await websocket.close(CloseCode.SERVICE_RESTART, "server restarts")
-            await asyncio.sleep(PACE)
+            if number + 1 < len(batches):
+                await self._pause(self.settings.drain_spread / (len(batches) - 1))
+
+    async def _pause(self, mean: float) -> None:
+        """Wait about so long, with jitter, or until a second signal."""
+        deadline = time.monotonic() + random.uniform(0.5, 1.5) * mean
+        while not self.force_exit and (left := deadline - time.monotonic()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(min(0.1, left))
 
     async def _wait_for_handlers(self) -> None:
         loop = asyncio.get_running_loop()
