@@ -172,7 +172,8 @@ class Reactor:
         application: Called with the new connection for each well-formed opening handshake, from inside a batch:
             it must not block; an exception is logged and answered with 500.
         http: Called with descriptor, bytes read so far, the client's address and port (or None) and whether the
-            connection came over TLS, for a connection that asks for no upgrade; it owns the descriptor from then on.
+            connection came over TLS, for a connection that asks for no upgrade; it owns the descriptor from then on,
+            also if it raises.
         options: Limits and times.
     """
 
@@ -189,7 +190,7 @@ class Reactor:
     def listen(self, descriptor: int) -> None:
         """Accept connections from a listening socket; the descriptor is duplicated."""
     def stop_listening(self) -> None:
-        """Accept no more connections and close the listening descriptors."""
+        """Accept no more connections and close the listening descriptors; what has no opening handshake yet gets 503."""
     def adopt(
         self,
         descriptor: int,

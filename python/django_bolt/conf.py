@@ -249,29 +249,34 @@ class BoltSettings:
         10,
         "seconds",
         _TIME,
-        "For the head of the first request to arrive; before it as long for the TLS handshake.",
+        "Time for the head of the first request to arrive; as long before it for the TLS handshake.",
         "a connection",
         "HTTP 408; in the TLS handshake, the end of TCP.",
     )
     ping_interval: float | None = _limit(
-        20, "seconds", _TIME_OR_OFF, "Of silence.", "a connection", "A Ping frame."
+        20, "seconds", _TIME_OR_OFF, "Silence of the client.", "a connection", "A Ping frame."
     )
     ping_timeout: float | None = _limit(
         20,
         "seconds",
         _TIME_OR_OFF,
-        "Of silence after a ping.",
+        "Silence of the client after a ping.",
         "a connection",
         "Close 1011.",
     )
     close_timeout: float = _limit(
-        5, "seconds", _TIME, "For the client's Close frame after ours.", "a connection", "The end of TCP."
+        5,
+        "seconds",
+        _TIME,
+        "Time for the client's Close frame after ours.",
+        "a connection",
+        "The end of TCP.",
     )
     disconnect_grace: float = _limit(
         10,
         "seconds",
         _TIME,
-        "That a handler may outlive its client.",
+        "Time that a handler may outlive its client.",
         "a handler",
         "It is cancelled.",
     )
@@ -279,7 +284,7 @@ class BoltSettings:
         10,
         "seconds",
         _TIME_OR_ZERO,
-        "For handlers and requests to end when the server stops.",
+        "Time for handlers and requests to end when the server stops.",
         "a process",
         "They are cancelled.",
     )

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import uvloop
 
 from tests.attacks.serving import MIB, Server
+from tests.attacks.wire import TEXT, frame
 from tests.churn.visitors import BEHAVED, MISBEHAVED, PATIENCE, Visit, Visitor
 
 BOLT: dict[str, Any] = {
@@ -53,10 +54,14 @@ class Footprint(NamedTuple):
     @classmethod
     def of(cls, server: Server) -> Footprint:
         """Measure; the asking connection is counted, too."""
-        found = server.probe()
-        return cls(
-            server.descriptors(), found["tasks"], found["connections"], found["subscribers"], server.memory()
-        )
+        with server.open("/probe") as peer:
+            peer.send(frame(TEXT, b"?"))
+            found = peer.receive_json()
+            return cls(memory=server.memory(), descriptors=server.descriptors(), **found)
+
+    def has_visitors(self) -> bool:
+        """Whether anything is left of a visitor."""
+        return (self.tasks, self.connections, self.subscribers) != (2, 1, 0)
 
 
 @dataclass
@@ -166,18 +171,17 @@ def churn(server: Server, seconds: float, size: int) -> Report:
 
     Args:
         server: A server with the settings `BOLT`.
-        seconds: How long; before it they come for a quarter of that, after which the footprint is taken.
+        seconds: How long; before it they come for a third of that, after which the footprint is taken.
         size: Number of visitors at a time.
     """
     host, _, port = server.host.rpartition(":")
     crowd = Crowd((host, int(port)), size)
-    idle = Footprint.of(server)
-    uvloop.run(crowd.visit(min(20.0, seconds / 4)))
-    before = _wait_until_gone(server, idle)
+    uvloop.run(crowd.visit(min(20.0, seconds / 3)))
+    before = _footprint_without_visitors(server)
     start = time.monotonic()
     uvloop.run(_visit_and_watch(crowd, server, seconds))
     spent = time.monotonic() - start
-    after = _wait_until_gone(server, idle)
+    after = _footprint_without_visitors(server)
     return Report(spent, crowd.tally, before, after, _PROBLEM.findall(server.output()))
 
 
@@ -189,11 +193,14 @@ async def _visit_and_watch(crowd: Crowd, server: Server, seconds: float) -> None
         await watching
 
 
-def _wait_until_gone(server: Server, idle: Footprint) -> Footprint:
-    """Return the footprint once it is that of a server that nobody visits, memory aside, or the time is over."""
+def _footprint_without_visitors(server: Server) -> Footprint:
+    """Return the footprint once nothing is left of visitors, or as it is when the time for that is over."""
     until = time.monotonic() + GONE
-    while (found := Footprint.of(server))[:-1] != idle[:-1] and time.monotonic() < until:
-        time.sleep(0.2)
+    before, found = None, Footprint.of(server)
+    # Kept-alive HTTP connections are seen by their descriptors only: wait until those are the same twice.
+    while (found.has_visitors() or before != found.descriptors) and time.monotonic() < until:
+        time.sleep(1)
+        before, found = found.descriptors, Footprint.of(server)
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import logging
+import os
 import socket
 import ssl
 import struct
@@ -428,6 +429,71 @@ async def test_without_descriptors_a_connection_is_dropped_and_the_next_is_serve
     assert record.name == "django_bolt.server"
     assert "Too many open files" in record.getMessage()
     assert await (await encrypted.open()).echoes()
+
+
+async def _say_too_much(ws: Peer) -> None:
+    """Send until the client has taken nothing for a moment, and end."""
+    await ws.accept_handshake(None, [])
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.3):
+            while True:
+                await ws.send_bytes(bytes(64 * KIB))
+    await ws.close(1000)
+
+
+async def _open_deaf(encrypted: Encrypted) -> ssl.SSLSocket:
+    """Return a client after both handshakes that reads only when it is told to."""
+
+    def connect() -> ssl.SSLSocket:
+        client = encrypted.trust.wrap_socket(encrypted.plain(), server_hostname="127.0.0.1")
+        client.sendall(_core.ClientProtocol("/", "testserver").request())
+        return client
+
+    return await asyncio.to_thread(connect)
+
+
+def _descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc/self/fd")
+
+
+@needs_proc
+async def test_a_client_that_never_reads_is_dropped_after_the_reactor_is_done_with_it(
+    certificate: Certificate, trust: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("django_bolt.server.tls.STALL_TIMEOUT", 0.3)
+    encrypted = Encrypted(Server(_say_too_much, close_timeout=0.2), certificate, trust, 5.0)
+    await encrypted.start()
+    before = _descriptors()
+    with await _open_deaf(encrypted):
+        await encrypted.server.ended()
+        await until(
+            lambda: _descriptors() <= before + 1, "the end of the relay, but for the client's own socket"
+        )
+    await encrypted.stop()
+
+
+async def test_a_client_that_reads_slowly_gets_what_is_left(
+    certificate: Certificate, trust: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("django_bolt.server.tls.STALL_TIMEOUT", 0.5)
+    encrypted = Encrypted(Server(_say_too_much, close_timeout=0.2), certificate, trust, 5.0)
+    await encrypted.start()
+
+    def read_slowly(client: ssl.SSLSocket) -> int:
+        count = 0
+        while data := client.recv(16 * KIB):
+            count += len(data)
+            time.sleep(0.005)
+        return count
+
+    with await _open_deaf(encrypted) as client:
+        await encrypted.server.ended()
+        await until(lambda: not encrypted.server.reactor.connections(), "the reactor's end of it")
+        assert await asyncio.to_thread(read_slowly, client) > 500 * KIB
+    await encrypted.stop()
 
 
 # ── TLS handshakes that are none ─────────────────────────────────────────────────────────────────────────

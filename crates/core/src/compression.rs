@@ -13,8 +13,14 @@ use pyo3::prelude::*;
 use crate::outbound::Outbound;
 use crate::payload::Payload;
 
-/// Longest message that is compressed, in bytes: about 2 ms of work at level 1, for which all others wait.
-const MAX_SIZE: usize = 256 * 1024;
+/// Longest message that is compressed at a level, in bytes: about 2 ms of work, for which all others wait.
+const fn max_size(level: u8) -> usize {
+    match level {
+        0..=3 => 256 * 1024,
+        4..=6 => 192 * 1024,
+        _ => 64 * 1024,
+    }
+}
 /// A scratch buffer larger than this is not kept, in bytes.
 const KEEP_UP_TO: usize = 64 * 1024;
 
@@ -128,7 +134,7 @@ impl Compressor {
     /// Whether a message of this length is worth it.
     #[inline]
     pub(crate) fn takes(&self, len: usize) -> bool {
-        (self.config.min_size..=MAX_SIZE).contains(&len)
+        (self.config.min_size..=max_size(self.config.level)).contains(&len)
     }
 
     /// Append a message, compressed where that makes it smaller.

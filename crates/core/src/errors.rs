@@ -32,6 +32,11 @@ pub(crate) fn wrong_state(message: impl Into<String>) -> PyErr {
     PyRuntimeError::new_err(message.into())
 }
 
+/// PanicException: a bug of this crate.
+pub(crate) fn panicked() -> PyErr {
+    pyo3::panic::PanicException::new_err("the native core panicked")
+}
+
 /// ValueError for a response header field that would break the response.
 pub(crate) fn bad_header(error: &django_bolt_protocol::handshake::BadHeader) -> PyErr {
     PyValueError::new_err(error.to_string())

@@ -58,7 +58,7 @@ impl<'a, 'py> Payload<'a, 'py> {
                 .name()
                 .map_or_else(|_| "?".to_owned(), |name| name.to_string());
             PyTypeError::new_err(format!(
-                "a binary message must be bytes, bytearray or memoryview, not {name}"
+                "a binary message must be bytes, bytearray or a memoryview of bytes, not {name}"
             ))
         })?;
         Ok(Self::Copied(buffer.to_vec(data.py())?))

@@ -67,7 +67,8 @@ class Dispatcher:
         task = asyncio.get_running_loop().create_task(coroutine)
         self.tasks.add(task)
         task.add_done_callback(self._forget)
-        websocket.attach_task(task)
+        if not task.done():  # a task of an eager factory may have ended by now
+            websocket.attach_task(task)
         if is_counted and bolt_settings().max_connections_per_ip is not None:
             self._by_ip.count(_address(websocket), task)
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from django_bolt import _core
+from django_bolt.conf import bolt_settings
 
 __all__ = ["HTTPHandover", "KeptAliveUpgrade", "ReactorState"]
 
@@ -24,6 +25,12 @@ class ReactorState(ServerState):
     """uvicorn's state of a server, and the reactor to which upgrades come back."""
 
     reactor: _core.Reactor
+
+
+_REFUSALS = {
+    status: f"HTTP/1.1 {status} {phrase}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
+    for status, phrase in ((408, "Request Timeout"), (431, "Request Header Fields Too Large"))
+}
 
 
 @dataclass(slots=True)
@@ -43,6 +50,10 @@ class _ArrivedProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state)
         self.arrival = arrival
+        self._limits = bolt_settings()
+        self._awaits_head = True
+        self._head_size = 0
+        self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -51,6 +62,48 @@ class _ArrivedProtocol(HttpToolsProtocol):
         read_ahead, self.arrival.read_ahead = self.arrival.read_ahead, b""
         # Here and not after `connect_accepted_socket`, which may let later bytes through first.
         self.data_received(read_ahead)
+
+    def data_received(self, data: bytes) -> None:
+        # What the reactor demands of the first head holds for those that follow on a kept-alive connection, too.
+        if self._awaits_head and self._deadline is None:
+            self._deadline = self.loop.call_later(self._limits.handshake_timeout, self._refuse, 408)
+        self._head_size += len(data) if self._awaits_head else 0
+        super().data_received(data)
+        if self._awaits_head and self._head_size > self._limits.max_head_size:
+            self._refuse(431)
+
+    def on_headers_complete(self) -> None:
+        self._end_head()
+        self._awaits_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._awaits_head = True
+        super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_head()
+        super().connection_lost(exc)
+
+    def is_answering(self) -> bool:
+        """Whether the answer to a request is under way."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def _end_head(self) -> None:
+        self._head_size = 0
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _refuse(self, status: int) -> None:
+        """End the connection for the head of a request."""
+        self._end_head()
+        if self.transport.is_closing():
+            return
+        if not self.is_answering():
+            self.transport.write(_REFUSALS[status])
+        self.transport.close()
 
 
 class HTTPHandover:
@@ -100,10 +153,13 @@ class KeptAliveUpgrade(asyncio.Protocol):
         transport, self._transport = self._transport, None
         if transport is None:
             return  # It is the reactor's by now.
+        http = cast(_ArrivedProtocol, transport.get_protocol())  # uvicorn changes it only after this call
+        if http.is_answering():
+            http.cycle.keep_alive = False  # Sent before the answer to another request: that one, and the end.
+            return
         # A descriptor of its own, since the transport closes the one that it has.
         descriptor = os.dup(transport.get_extra_info("socket").fileno())
         transport.pause_reading()
-        http = cast(_ArrivedProtocol, transport.get_protocol())  # uvicorn changes it only after this call
         self._reactor.adopt(descriptor, data, client=http.arrival.client, is_secure=http.arrival.is_secure)
         # In the loop's next turn, when uvicorn has made this object the transport's protocol.
         asyncio.get_running_loop().call_soon(transport.abort)

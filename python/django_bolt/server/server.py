@@ -118,8 +118,10 @@ class BoltServer(Server):
         await self._wait_for_handlers()
         for task in self.dispatcher.tasks:
             task.cancel()
-        # Each closing handshake ends by itself after CLOSE_TIMEOUT at the latest.
-        while self.reactor.connections() and not self.force_exit:  # noqa: ASYNC110  (nobody else waits for it)
+        # Each closing handshake ends by itself after CLOSE_TIMEOUT at the latest; a handler that catches its
+        # cancellation is not waited for.
+        deadline = time.monotonic() + self.settings.close_timeout + 1
+        while self.reactor.connections() and not self.force_exit and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(PACE)
 
     async def _close_all(self) -> None:

@@ -111,7 +111,7 @@ class Supervisor:
         self._start()
 
     def _stop(self) -> None:
-        """Stop the workers gracefully; a second signal is passed on, and stops them at once."""
+        """Stop the workers gracefully; a second signal is passed on and stops them at once, a third kills them."""
         passed_on = self._signals
         self._terminate()
         while self.workers:
@@ -119,11 +119,11 @@ class Supervisor:
                 worker.join()
             if self._signals > passed_on:
                 passed_on = self._signals
-                self._terminate()
+                self._terminate(at_once=passed_on > 2)
 
-    def _terminate(self) -> None:
+    def _terminate(self, at_once: bool = False) -> None:
         for worker in self.workers.values():
-            worker.terminate()
+            worker.kill() if at_once else worker.terminate()
 
 
 class Workers:

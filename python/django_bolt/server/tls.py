@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import select
 import socket
 import ssl
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ from django_bolt import _core
 __all__ = ["Certificate", "TLSListener", "make_context"]
 
 logger = logging.getLogger("django_bolt.server")
+
+STALL_TIMEOUT = 30.0
+"""Seconds in which a client must take something of what is left when the reactor has ended the connection: as long as
+asyncio waits for the end of TLS itself. It may be longer than CLOSE_TIMEOUT, for slow downloads end like this, too."""
 
 
 @dataclass(frozen=True)
@@ -117,12 +122,45 @@ class _Encrypted(_End):
         super().__init__()
         self._reactor = reactor
         self._joining: asyncio.Task[None] | None = None
+        self._stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         encrypted = cast(asyncio.Transport, transport)
         encrypted.pause_reading()
         self._joining = asyncio.get_running_loop().create_task(self._join(encrypted))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._stop_watching()
+        super().connection_lost(error)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        self._stop_watching()
+        super().resume_writing()
+
+    def _watch(self) -> None:
+        """While the other end is not read, asyncio does not see that it was closed: look from time to time."""
+        self._stop_watching()
+        if self.transport is not None:
+            size = self.transport.get_write_buffer_size()
+            self._stalled = asyncio.get_running_loop().call_later(STALL_TIMEOUT, self._look, size)
+
+    def _stop_watching(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+    def _look(self, size_before: int) -> None:
+        if self.transport is None or self.other is None or self.other.transport is None:
+            return
+        if self.transport.get_write_buffer_size() >= size_before and _has_hung_up(self.other.transport):
+            self.transport.abort()
+        else:
+            self._watch()
 
     async def _join(self, transport: asyncio.Transport) -> None:
         try:
@@ -143,3 +181,10 @@ class _Encrypted(_End):
         client = (peer[0], peer[1]) if isinstance(peer, tuple) else None
         self._reactor.adopt(outer.detach(), client=client, is_secure=True)
         self.transport.resume_reading()
+
+
+def _has_hung_up(transport: asyncio.Transport) -> bool:
+    """Return whether the other end of a socket pair was closed, though there may be bytes to read."""
+    poller = select.poll()
+    poller.register(transport.get_extra_info("socket").fileno(), 0)
+    return any(events & (select.POLLHUP | select.POLLERR) for _, events in poller.poll(0))

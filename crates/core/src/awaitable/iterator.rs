@@ -1,6 +1,7 @@
 //! The asynchronous iterator over a connection's messages.
 
 use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
 
 use super::{Awaitable, Operation};
 use crate::connection::Connection;
@@ -29,6 +30,15 @@ impl MessageIterator {
 
 #[pymethods]
 impl MessageIterator {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.connection)?;
+        visit.call(&self.decoder)?;
+        if let Some(last) = self.last.try_borrow_in_collector() {
+            visit.call(&*last)?;
+        }
+        Ok(())
+    }
+
     fn __aiter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
         slf
     }

@@ -20,6 +20,7 @@ use pyo3::exceptions::{PyRuntimeError, PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::{PyTraverseError, PyVisit};
 
 use crate::connection::Connection;
 use crate::errors;
@@ -304,6 +305,19 @@ impl Awaitable {
         Self::finish(slf);
     }
 
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.connection)?;
+        visit.call(&self.decoder)?;
+        if let Some(inner) = self.inner.try_borrow_in_collector() {
+            visit.call(&inner.cancel_message)?;
+            if let Some((callback, context)) = &inner.callback {
+                visit.call(callback)?;
+                visit.call(context)?;
+            }
+        }
+        Ok(())
+    }
+
     // ── as a Future, while a task waits for it ────────────────────────────────────────────────────────────────────
 
     /// None while no task waits, so that asyncio takes it for the coroutine that it is.
@@ -336,6 +350,10 @@ impl Awaitable {
                     "only one task can wait for a receive or send",
                 ));
             }
+            if inner.stage != Stage::Waiting {
+                drop(inner);
+                return Self::call_soon(slf, callback, context);
+            }
             inner.callback.replace((callback, context))
         };
         drop(before);
@@ -364,7 +382,7 @@ impl Awaitable {
                 return Ok(false);
             }
             inner.stage = Stage::Cancelled;
-            inner.cancel_message = msg;
+            inner.cancel_message = msg; // the first: a stage is cancelled once
             inner.callback.take()
         };
         Self::withdraw(slf);

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::{ffi, PyTypeInfo};
 
 use super::Awaitable;
+use crate::errors;
 
 /// Whether the caller's reference to the awaitable, which it keeps elsewhere, is the only one.
 #[inline]
@@ -133,7 +134,7 @@ unsafe fn step_slot(slf: *mut ffi::PyObject) -> Stepped {
                 Stepped::Raised
             }
             Err(_) => {
-                pyo3::panic::PanicException::new_err("the native core panicked").restore(py);
+                errors::panicked().restore(py);
                 Stepped::Raised
             }
         }

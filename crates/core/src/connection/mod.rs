@@ -142,7 +142,7 @@ impl Connection {
     #[inline]
     fn follow_up_if_needed(slf: &Bound<'_, Self>) -> PyResult<()> {
         let reactor = slf.get().reactor.get();
-        if reactor.is_some_and(|reactor| reactor.get().has_work(slf.py())) {
+        if reactor.is_some_and(|reactor| reactor.get().needs_run(slf.py())) {
             return Self::follow_up(slf);
         }
         Ok(())
@@ -229,11 +229,12 @@ impl Connection {
         Self::with_follow_up(slf, |state, env| {
             // The own handler waits before its next send, so a single message of any size may pass; what it sends from
             // several tasks at once is bounded as everybody's.
-            let must_fit = !is_own || state.has_drainers();
-            if must_fit && state.would_overflow(env.options, payload.as_bytes().len()) {
+            let must_fit = !is_own || state.has_own_send_waiting();
+            if must_fit && !state.make_room(env, payload.as_bytes().len()) {
                 state.close_slow_consumer(env);
-            } else {
+            } else if state.phase == Phase::Open {
                 state.push(env, opcode, payload);
+                state.note_own_send(is_own);
             }
         })?;
         if is_own {
@@ -543,8 +544,10 @@ impl Connection {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         if let Some(state) = self.state.try_borrow_in_collector() {
-            if let Some(task) = state.task() {
-                visit.call(task)?;
+            visit.call(state.task())?;
+            visit.call(state.receiver())?;
+            for drainer in state.waiting_drainers() {
+                visit.call(drainer)?;
             }
         }
         Ok(())

@@ -54,6 +54,15 @@ impl RateLimit {
         })
     }
 
+    /// Bytes to read at once: no more than a second's worth, so that what is owed is soon worked off.
+    pub(super) fn read_size(&self) -> usize {
+        if self.bytes.rate > 0.0 {
+            self.bytes.rate.max(1024.0) as usize
+        } else {
+            usize::MAX
+        }
+    }
+
     /// Count bytes that were read.
     pub(super) fn take_bytes(&mut self, count: usize, now: u64) {
         let elapsed = now.saturating_sub(self.refilled_at) as f64;

@@ -15,8 +15,8 @@ const POLICY_VIOLATION: u16 = 1008;
 /// How far the bytes of one read were parsed.
 enum Parsed {
     All,
-    /// The inbound queue is full.
-    UntilFull,
+    /// The inbound queue is full, or the rate is reached.
+    UntilPaused,
     /// The peer sends faster than it may.
     UntilRate,
     UntilEnding(Ending),
@@ -27,6 +27,7 @@ impl State {
     pub(crate) fn on_readable(&mut self, env: &mut Env<'_, '_>, peer_shut: bool, broken: bool) {
         self.readable = true;
         self.peer_shut |= peer_shut;
+        self.broken |= broken;
         let cannot_read = self.phase == Phase::Opening || self.is_reading_paused();
         if (peer_shut && self.phase == Phase::Opening) || (broken && cannot_read) {
             self.finish(env);
@@ -50,6 +51,11 @@ impl State {
         let Some(socket) = &self.socket else {
             return Reading::Stop;
         };
+        let size = self
+            .rate
+            .as_ref()
+            .map_or(buffer.len(), |rate| rate.read_size().min(buffer.len()));
+        let buffer = &mut buffer[..size];
         match (&mut &*socket).read(buffer) {
             Ok(0) => {
                 self.readable = false;
@@ -86,6 +92,9 @@ impl State {
         };
         if !env.options.rate_waits {
             return self.on_rate_exceeded(env);
+        }
+        if self.broken {
+            return self.finish(env); // nobody is there to be slowed down
         }
         let until = env.now() + rate.wait();
         self.throttled_until = Some(until);
@@ -141,7 +150,7 @@ impl State {
         env.queues.inflaters = pool;
         match parsed {
             Parsed::All => {}
-            Parsed::UntilFull => self.unparsed = bytes[bytes.len() - remaining..].to_vec(),
+            Parsed::UntilPaused => self.unparsed = bytes[bytes.len() - remaining..].to_vec(),
             Parsed::UntilRate => self.on_rate_exceeded(env),
             Parsed::UntilEnding(ending) => self.on_ending(env, ending),
         }
@@ -179,9 +188,10 @@ impl State {
                 Ok(Some(_)) => {}
                 Err(error) => return Parsed::UntilEnding(Ending::Failure(error)),
             }
-            // What one read brings can inflate to a thousand times its size.
-            if self.inbound.is_full() && is_open && !input.is_empty() {
-                return Parsed::UntilFull;
+            // What one read brings can inflate to a thousand times its size, and be many times what the rate allows.
+            let is_over_rate = self.rate.as_ref().is_some_and(|rate| rate.is_overdrawn());
+            if (self.inbound.is_full() || is_over_rate) && is_open && !input.is_empty() {
+                return Parsed::UntilPaused;
             }
         }
     }

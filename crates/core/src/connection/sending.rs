@@ -34,8 +34,22 @@ impl State {
         !self.outbound.is_empty() && self.outbound.len() + len > options.outbound_limit
     }
 
-    pub(crate) fn has_drainers(&self) -> bool {
-        !self.drainers.is_empty()
+    /// Make room for so many bytes; false if the peer leaves too much unread. What a turn of the loop has queued was
+    /// not offered to the kernel yet, so that is done first.
+    pub(crate) fn make_room(&mut self, env: &mut Env<'_, '_>, len: usize) -> bool {
+        if self.would_overflow(env.options, len) {
+            self.flush(env);
+        }
+        !self.would_overflow(env.options, len)
+    }
+
+    /// Whether the own handler was told to wait and sends all the same: from another task, or without awaiting.
+    pub(crate) fn has_own_send_waiting(&self) -> bool {
+        self.congested && self.own_send_waits
+    }
+
+    pub(crate) fn note_own_send(&mut self, is_own: bool) {
+        self.own_send_waits |= is_own && self.congested;
     }
 
     pub(super) fn queue(&mut self, env: &mut Env<'_, '_>, write: impl FnOnce(&mut Vec<u8>)) {
@@ -91,6 +105,7 @@ impl State {
 
     pub(super) fn end_congestion(&mut self, env: &mut Env<'_, '_>) {
         self.congested = false;
+        self.own_send_waits = false;
         env.queues.wakes.append(&mut self.drainers);
         if let Some(receiver) = self.take_ready_receiver() {
             env.queues.wakes.push(receiver);

@@ -159,9 +159,13 @@ pub(crate) struct State {
     pub(super) readable: bool,
     /// The peer has shut its side: read until the end.
     pub(super) peer_shut: bool,
+    /// The socket reported an error or the end of both sides.
+    pub(super) broken: bool,
     /// The kernel took less than we had; its next edge tells.
     pub(super) blocked: bool,
     pub(super) congested: bool,
+    /// An own send was told to wait since the congestion began.
+    pub(super) own_send_waits: bool,
     /// Stands in the reactor's list of connections to flush.
     pub(super) dirty: bool,
 }
@@ -200,8 +204,10 @@ impl State {
             ping_sent: None,
             readable: false,
             peer_shut: false,
+            broken: false,
             blocked: false,
             congested: false,
+            own_send_waits: false,
             dirty: false,
         }
     }
@@ -301,6 +307,10 @@ impl State {
 
     pub(crate) fn set_receiver(&mut self, receiver: Option<Py<Awaitable>>) -> Option<Py<Awaitable>> {
         std::mem::replace(&mut self.receiver, receiver)
+    }
+
+    pub(crate) fn waiting_drainers(&self) -> &[Py<Awaitable>] {
+        &self.drainers
     }
 
     pub(crate) fn drainers(&mut self) -> &mut Vec<Py<Awaitable>> {

@@ -1,5 +1,6 @@
 //! One batch: ready sockets, woken handlers, flushed buffers, due timers.
 
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use super::entries::Entry;
 use super::{Reactor, READ_SIZE};
 use crate::awaitable::Awaitable;
 use crate::connection::{Connection, Expired, Reading};
+use crate::errors;
 
 /// Bytes read from one connection before the others have their turn.
 const READ_BUDGET: usize = 4 * READ_SIZE;
@@ -69,7 +71,9 @@ impl Reactor {
         let polled = self.poll.borrow_mut(py).poll(&mut events, Some(Duration::ZERO));
         if polled.is_ok() {
             for event in &events {
-                first_error.note(self.handle_event(slf, event));
+                // The edges of the other sockets must not be lost to a panic.
+                let handled = catch_unwind(AssertUnwindSafe(|| self.handle_event(slf, event)));
+                first_error.note(handled.unwrap_or_else(|_| Err(errors::panicked())));
             }
         }
         *self.events.borrow_mut(py) = Some(events);
@@ -86,7 +90,7 @@ impl Reactor {
         };
         match connection {
             Some(connection) => self.handle_connection_event(connection.bind(py), event),
-            None => self.handle_other_event(slf, token),
+            None => self.handle_other_event(slf, token, event.is_read_closed()),
         }
     }
 
@@ -243,10 +247,7 @@ impl Reactor {
         }
         // One millisecond more than the difference, since the clock cuts off fractions.
         let delay = Duration::from_millis(earliest.saturating_sub(this.clock.now()) + 1).as_secs_f64();
-        let handle = this
-            .event_loop
-            .bind(py)
-            .call_method1("call_later", (delay, slf.getattr("_tick")?))?;
+        let handle = this.call_loop(py, "call_later", (delay, slf.getattr("_tick")?))?;
         *this.alarm.borrow_mut(py) = Some((earliest, handle.unbind()));
         Ok(())
     }

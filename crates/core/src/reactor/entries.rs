@@ -15,6 +15,10 @@ const INDEX_MASK: usize = (1 << GENERATION_SHIFT) - 1;
 /// A socket that listens.
 pub(crate) struct Listener {
     pub(crate) socket: Socket,
+    /// A timer will have us accept again; until then there is nothing to try.
+    pub(crate) has_timer: bool,
+    /// The lack of descriptors was reported, and has not ended.
+    pub(crate) is_short_reported: bool,
 }
 
 /// A connection whose request head has not come whole.
@@ -24,6 +28,8 @@ pub(crate) struct Pending {
     /// Came over TLS, which ends before us.
     pub(crate) is_secure: bool,
     pub(crate) received: Vec<u8>,
+    /// The peer has ended its side of TCP.
+    pub(crate) is_shut: bool,
     pub(crate) deadline: Deadline,
 }
 
@@ -99,7 +105,7 @@ impl Entries {
         self.live
     }
 
-    /// Connections whose head is awaited.
+    /// Connections whose head is awaited, and those that were refused and have not gone.
     pub(crate) fn pending(&self) -> usize {
         self.pending
     }
@@ -114,8 +120,8 @@ impl Entries {
     fn count(&mut self, entry: &Entry, by: isize) {
         let counter = match entry {
             Entry::Live(_) => &mut self.live,
-            Entry::Pending(_) => &mut self.pending,
-            Entry::Listener(_) | Entry::Lingering(_) => return,
+            Entry::Pending(_) | Entry::Lingering(_) => &mut self.pending,
+            Entry::Listener(_) => return,
         };
         *counter = counter.saturating_add_signed(by);
     }

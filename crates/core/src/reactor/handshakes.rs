@@ -17,6 +17,8 @@ use crate::timers::{Deadline, Due};
 
 /// Connections accepted before the others have their turn.
 const MAX_ACCEPTS: usize = 128;
+/// Reads of what a refused peer still sends; one that goes on is cut off.
+const MAX_DISCARDS: usize = 4;
 /// Milliseconds to wait when the process has no descriptor left for another connection.
 const ACCEPT_RETRY: u64 = 100;
 
@@ -24,6 +26,11 @@ const FULL: Refusal = Refusal {
     status: 503,
     reason: "too many connections",
     headers: &[("Retry-After", "10")],
+};
+const STOPPING: Refusal = Refusal {
+    status: 503,
+    reason: "the server is stopping",
+    headers: &[("Retry-After", "1")],
 };
 const TOO_SLOW: Refusal = Refusal {
     status: 408,
@@ -55,7 +62,12 @@ enum Request {
 }
 
 impl Reactor {
-    pub(super) fn handle_other_event(&self, slf: &Bound<'_, Self>, token: usize) -> PyResult<()> {
+    pub(super) fn handle_other_event(
+        &self,
+        slf: &Bound<'_, Self>,
+        token: usize,
+        is_shut: bool,
+    ) -> PyResult<()> {
         let py = slf.py();
         let mut entries = self.entries.borrow_mut(py);
         match entries.get_mut(token) {
@@ -63,7 +75,8 @@ impl Reactor {
                 drop(entries);
                 self.accept(slf, token)
             }
-            Some(Entry::Pending(_)) => {
+            Some(Entry::Pending(pending)) => {
+                pending.is_shut |= is_shut;
                 drop(entries);
                 self.read_head(slf, token)
             }
@@ -83,29 +96,12 @@ impl Reactor {
     fn accept(&self, slf: &Bound<'_, Self>, token: usize) -> PyResult<()> {
         let py = slf.py();
         for _ in 0..MAX_ACCEPTS {
-            if self.entries.borrow_mut(py).pending() >= self.options.max_connections {
-                self.is_accept_paused.store(true, Ordering::Relaxed);
-                return Ok(());
-            }
             let accepted = match self.entries.borrow_mut(py).get_mut(token) {
-                Some(Entry::Listener(listener)) => listener.socket.accept(),
+                Some(Entry::Listener(listener)) if !listener.has_timer => listener.socket.accept(),
                 _ => return Ok(()),
             };
             match accepted {
-                Ok((socket, peer)) => {
-                    self.queues.borrow_mut(py).counters.accepted += 1;
-                    // An error here means that this one connection is gone already.
-                    if socket.set_nonblocking(true).is_ok() {
-                        let peer = peer.as_socket();
-                        let newcomer = Newcomer {
-                            socket,
-                            peer,
-                            is_secure: false,
-                            received: Vec::new(),
-                        };
-                        let _ = self.add_pending(py, newcomer);
-                    }
-                }
+                Ok((socket, peer)) => self.welcome(py, token, socket, peer.as_socket()),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error)
                     if matches!(
@@ -113,27 +109,52 @@ impl Reactor {
                         ErrorKind::Interrupted | ErrorKind::ConnectionAborted
                     ) => {}
                 Err(error) => {
-                    self.retry_accept(py, token);
-                    return self.report(
-                        py,
-                        error.into(),
-                        "accepting connections pauses: no descriptor or memory left",
-                    );
+                    let is_news = self.retry_accept(py, token, ACCEPT_RETRY);
+                    let message = "accepting connections pauses: no descriptor or memory left";
+                    return if is_news {
+                        self.report(py, error.into(), message)
+                    } else {
+                        Ok(())
+                    };
                 }
             }
+            if self.entries.borrow_mut(py).pending() >= self.options.max_connections {
+                self.is_accept_paused.store(true, Ordering::Relaxed);
+                return Ok(());
+            }
         }
-        self.retry_accept_now(py, token);
+        self.retry_accept(py, token, 0);
         Ok(())
     }
 
-    fn retry_accept(&self, py: Python<'_>, token: usize) {
-        let at = self.now() + ACCEPT_RETRY;
-        self.queues.borrow_mut(py).deadlines.push((at, token));
+    fn welcome(&self, py: Python<'_>, token: usize, socket: Socket, peer: Option<SocketAddr>) {
+        self.queues.borrow_mut(py).counters.accepted += 1;
+        if let Some(Entry::Listener(listener)) = self.entries.borrow_mut(py).get_mut(token) {
+            listener.is_short_reported = false;
+        }
+        // An error here means that this one connection is gone already.
+        if socket.set_nonblocking(true).is_ok() {
+            let newcomer = Newcomer {
+                socket,
+                peer,
+                is_secure: false,
+                received: Vec::new(),
+            };
+            let _ = self.add_pending(py, newcomer);
+        }
     }
 
-    fn retry_accept_now(&self, py: Python<'_>, token: usize) {
-        let at = self.now();
+    /// Accept again after so many milliseconds; whether that is for a lack of descriptors not reported yet.
+    fn retry_accept(&self, py: Python<'_>, token: usize, after: u64) -> bool {
+        let at = self.now() + after;
         self.queues.borrow_mut(py).deadlines.push((at, token));
+        match self.entries.borrow_mut(py).get_mut(token) {
+            Some(Entry::Listener(listener)) => {
+                listener.has_timer = true;
+                after > 0 && !std::mem::replace(&mut listener.is_short_reported, true)
+            }
+            _ => false,
+        }
     }
 
     /// Accept again after connections went, if their number was what kept us.
@@ -176,6 +197,7 @@ impl Reactor {
             is_secure,
             received,
             deadline,
+            is_shut: false,
         }));
         Ok(())
     }
@@ -196,6 +218,10 @@ impl Reactor {
             }
             Request::Refused(refusal) => {
                 self.refuse(py, token, &refusal);
+                Ok(())
+            }
+            Request::Http | Request::WebSocket { .. } if self.is_stopping.load(Ordering::Relaxed) => {
+                self.refuse(py, token, &STOPPING);
                 Ok(())
             }
             Request::Http => self.hand_over(py, token),
@@ -319,6 +345,7 @@ impl Reactor {
         let Some(Entry::Pending(pending)) = before else {
             return Ok(());
         };
+        let is_shut = pending.is_shut;
         Connection::with(&connection, |state, env| {
             let Pending {
                 socket,
@@ -348,6 +375,9 @@ impl Reactor {
             Connection::with(&connection, |state, env| state.reject(env, &response))?;
             return self.report(py, error, "the application failed on a new connection");
         }
+        if is_shut {
+            Connection::with(&connection, |state, env| state.on_readable(env, true, false))?;
+        }
         Ok(())
     }
 
@@ -366,7 +396,8 @@ impl Reactor {
             Some(Entry::Pending(Pending { deadline, .. }) | Entry::Lingering(Lingering { deadline, .. })) => {
                 deadline.judge(at, now) == Due::Now
             }
-            Some(Entry::Listener(_)) => {
+            Some(Entry::Listener(listener)) => {
+                listener.has_timer = false;
                 drop(entries);
                 return self.accept(slf, token);
             }
@@ -400,10 +431,10 @@ fn classify(received: &[u8], max_head_size: usize) -> Request {
     }
 }
 
-/// Throw away what has come, within reason; true if the peer is done or gone.
+/// Throw away what has come; true if the peer is done, gone, or sends more than a refused peer may.
 fn discard(socket: &Socket, buffer: &mut [u8]) -> bool {
     debug_assert!(buffer.len() == READ_SIZE);
-    loop {
+    for _ in 0..MAX_DISCARDS {
         match (&mut &*socket).read(buffer) {
             Ok(0) => return true,
             Ok(_) => {}
@@ -411,4 +442,5 @@ fn discard(socket: &Socket, buffer: &mut [u8]) -> bool {
             Err(error) => return error.kind() != ErrorKind::WouldBlock,
         }
     }
+    true
 }

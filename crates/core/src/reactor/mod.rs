@@ -20,6 +20,7 @@ use std::thread::{self, ThreadId};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
+use pyo3::call::PyCallArgs;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -53,6 +54,8 @@ pub(crate) struct Reactor {
     /// The loop's timer: when it fires, and its handle.
     alarm: GilCell<Option<(u64, Py<PyAny>)>>,
     event_loop: Py<PyAny>,
+    /// What our callbacks run in.
+    context: Py<PyAny>,
     /// None once closed, since they may lead back here.
     calls: GilCell<Option<Calls>>,
     clock: Clock,
@@ -60,6 +63,8 @@ pub(crate) struct Reactor {
     in_batch: AtomicBool,
     is_scheduled: AtomicBool,
     is_closed: AtomicBool,
+    /// No connection becomes a WebSocket any more.
+    pub(super) is_stopping: AtomicBool,
     /// Accepting waits until there is room again.
     is_accept_paused: AtomicBool,
     thread: OnceLock<ThreadId>,
@@ -90,7 +95,11 @@ impl Reactor {
     }
 
     #[inline]
-    pub(crate) fn has_work(&self, py: Python<'_>) -> bool {
+    pub(crate) fn needs_run(&self, py: Python<'_>) -> bool {
+        !self.in_batch.load(Ordering::Relaxed) && self.has_work(py)
+    }
+
+    fn has_work(&self, py: Python<'_>) -> bool {
         self.queues.borrow_mut(py).has_work()
     }
 
@@ -102,6 +111,20 @@ impl Reactor {
             return Ok(());
         }
         Self::schedule_run(slf)
+    }
+
+    /// Have the loop call us later, in the reactor's own context: in the caller's, whatever it starts (the handler of
+    /// a new connection) would inherit the caller's variables.
+    pub(super) fn call_loop<'py>(
+        &self,
+        py: Python<'py>,
+        method: &str,
+        arguments: impl PyCallArgs<'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let options = PyDict::new(py);
+        options.set_item("context", &self.context)?;
+        let method = self.event_loop.bind(py).getattr(method)?;
+        method.call(arguments, Some(&options))
     }
 
     #[cold]
@@ -119,11 +142,9 @@ impl Reactor {
         } else {
             "call_soon_threadsafe"
         };
+        let run = slf.getattr("_run")?;
         this.is_scheduled.store(true, Ordering::Relaxed);
-        let scheduled = this
-            .event_loop
-            .bind(slf.py())
-            .call_method1(method, (slf.getattr("_run")?,));
+        let scheduled = this.call_loop(slf.py(), method, (run,));
         if scheduled.is_err() {
             this.is_scheduled.store(false, Ordering::Relaxed);
         }
@@ -157,6 +178,7 @@ impl Reactor {
     #[new]
     #[pyo3(signature = (r#loop, connection_class, application, http=None, options=None))]
     fn new(
+        py: Python<'_>,
         r#loop: Py<PyAny>,
         connection_class: Py<PyAny>,
         application: Py<PyAny>,
@@ -176,6 +198,7 @@ impl Reactor {
             buffer: GilCell::new(vec![0; READ_SIZE]),
             alarm: GilCell::new(None),
             event_loop: r#loop,
+            context: py.import("contextvars")?.call_method0("copy_context")?.unbind(),
             calls: GilCell::new(Some(Calls {
                 connection_class,
                 application,
@@ -186,6 +209,7 @@ impl Reactor {
             in_batch: AtomicBool::new(false),
             is_scheduled: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
+            is_stopping: AtomicBool::new(false),
             is_accept_paused: AtomicBool::new(false),
             thread: OnceLock::new(),
         })
@@ -197,10 +221,9 @@ impl Reactor {
             return Err(PyRuntimeError::new_err("the reactor was started already"));
         }
         let descriptor = this.poll.borrow_mut(slf.py()).as_raw_fd();
-        let arguments = (descriptor, slf.getattr("_poll")?);
-        this.event_loop
-            .bind(slf.py())
-            .call_method1("add_reader", arguments)?;
+        let add_reader = this.event_loop.bind(slf.py()).getattr("add_reader")?;
+        let arguments = (add_reader, descriptor, slf.getattr("_poll")?);
+        this.context.bind(slf.py()).call_method1("run", arguments)?;
         Self::request_run(slf)
     }
 
@@ -217,11 +240,16 @@ impl Reactor {
             Token(entries.next_token()),
             Interest::READABLE,
         )?;
-        entries.insert(Entry::Listener(Listener { socket }));
+        entries.insert(Entry::Listener(Listener {
+            socket,
+            has_timer: false,
+            is_short_reported: false,
+        }));
         Ok(())
     }
 
     fn stop_listening(&self, py: Python<'_>) {
+        self.is_stopping.store(true, Ordering::Relaxed);
         let mut entries = self.entries.borrow_mut(py);
         for token in entries.tokens() {
             if let Some(Entry::Listener(listener)) = entries.get_mut(token) {
@@ -279,7 +307,8 @@ impl Reactor {
 
     #[getter]
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        self.queues.borrow_mut(py).counters.to_dict(py)
+        let counters = self.queues.borrow_mut(py).counters;
+        counters.to_dict(py)
     }
 
     fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
@@ -300,7 +329,8 @@ impl Reactor {
         this.wake_all_soon(py, &mut first_error);
         let unused = this.calls.borrow_mut(py).take();
         drop(unused);
-        *this.queues.borrow_mut(py) = Queues::default();
+        let queues = std::mem::take(&mut *this.queues.borrow_mut(py));
+        drop(queues);
         if let Some((_, handle)) = this.alarm.borrow_mut(py).take() {
             handle.call_method0(py, "cancel")?;
         }

@@ -51,7 +51,7 @@ impl Queues {
 }
 
 /// Events since the reactor was made.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Counters {
     pub(crate) accepted: u64,
     pub(crate) opened: u64,
@@ -65,7 +65,7 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+    pub(crate) fn to_dict<'py>(self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let counters = PyDict::new(py);
         for (name, value) in [
             ("accepted", self.accepted),

@@ -1,0 +1,8 @@
+"""The server behind proxies; its site is that of the attacks."""
+
+from __future__ import annotations
+
+from tests.attacks.conftest import servers
+from tests.deploy.proxied import certificate, direct
+
+__all__ = ["certificate", "direct", "servers"]
