@@ -540,6 +540,7 @@ async def test_churn_leaves_nothing_behind(serve: Serve) -> None:
     server = serve(echo)
     await (await server.open())[0].end()
     await until(lambda: not server.peers)
+    gc.collect()
     before = open_descriptors()
     references: list[weakref.ref[Peer]] = []
     ends: list[Callable[[Client], Any]] = [Client.end, Client.drop, Client.reset]

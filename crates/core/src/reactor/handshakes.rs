@@ -96,6 +96,10 @@ impl Reactor {
     fn accept(&self, slf: &Bound<'_, Self>, token: usize) -> PyResult<()> {
         let py = slf.py();
         for _ in 0..MAX_ACCEPTS {
+            if self.entries.borrow_mut(py).pending() >= self.options.max_connections {
+                self.is_accept_paused.store(true, Ordering::Relaxed);
+                return Ok(());
+            }
             let accepted = match self.entries.borrow_mut(py).get_mut(token) {
                 Some(Entry::Listener(listener)) if !listener.has_timer => listener.socket.accept(),
                 _ => return Ok(()),
@@ -117,10 +121,6 @@ impl Reactor {
                         Ok(())
                     };
                 }
-            }
-            if self.entries.borrow_mut(py).pending() >= self.options.max_connections {
-                self.is_accept_paused.store(true, Ordering::Relaxed);
-                return Ok(());
             }
         }
         self.retry_accept(py, token, 0);
