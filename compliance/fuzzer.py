@@ -65,7 +65,8 @@ def run_fuzzer(
         FuzzerError: It ended without reports.
     """
     shutil.rmtree(directory, ignore_errors=True)
-    command = [str(program.with_name("python")), str(MAIN), "-m", "fuzzingclient", "-p", str(parallel), "-o", str(directory)]
+    command = [str(program.with_name("python")), str(MAIN), "-m", "fuzzingclient"]
+    command += ["-p", str(parallel), "-o", str(directory)]
     for pattern in patterns:
         command += ["-i", pattern]
     try:

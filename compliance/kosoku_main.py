@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kosoku.cases import CASES  # type: ignore[import-not-found]
-from kosoku._cli import main  # type: ignore[import-not-found]  # isort: skip
+from kosoku._cli import main
+from kosoku.cases import CASES
 
 _COMPRESSION = ("12.", "13.")
 

@@ -44,8 +44,10 @@ class Figures(NamedTuple):
         return [
             f"{self.complete} of {self.listeners} clients that read got every message, in order",
             f"{self.closed} of {self.slow} clients that did not were ended: {self.endings}",
-            f"{self.delivered} messages of {MESSAGE // KIB} KiB in {self.seconds:.1f} s: {rate:.0f} a second, "
-            f"{rate * MESSAGE / MIB:.0f} MiB a second",
+            (
+                f"{self.delivered} messages of {MESSAGE // KIB} KiB in {self.seconds:.1f} s: {rate:.0f} a second, "
+                f"{rate * MESSAGE / MIB:.0f} MiB a second"
+            ),
             f"the server grew by {self.growth / MIB:.1f} MiB at most",
             f"the slowest echo beside it took {self.slowest_echo * 1000:.0f} ms",
         ]

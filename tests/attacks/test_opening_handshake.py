@@ -60,7 +60,9 @@ def test_dripping_and_silent_connections_are_gone_by_the_deadline(server: Server
     with ExitStack() as stack, Bystander(server) as bystander:
         dripping = [stack.enter_context(server.connect()) for _ in range(200)]
         silent = [stack.enter_context(server.connect()) for _ in range(50)]
-        lasted = lifetimes([*dripping, *silent], b"", 0)  # those that are refused at once, of which there are none
+        lasted = lifetimes(
+            [*dripping, *silent], b"", 0
+        )  # those that are refused at once, of which there are none
         assert set(lasted) == {float("inf")}
         lasted = lifetimes(dripping, head, 4)
         assert max(lasted) < 2, sorted(lasted)[-5:]
@@ -251,7 +253,9 @@ def test_an_unusual_handshake_is_accepted(server: Server, changes: dict[str, str
         assert peer.echoes()
 
 
-@pytest.mark.parametrize("data", [b"\x16\x03\x01\x02\x00\x01\x00\x01", b"\x00" * 100, b"SSH-2.0-x\r\n", b"\r\n" * 5])
+@pytest.mark.parametrize(
+    "data", [b"\x16\x03\x01\x02\x00\x01\x00\x01", b"\x00" * 100, b"SSH-2.0-x\r\n", b"\r\n" * 5]
+)
 def test_what_is_no_http_is_refused_at_once(server: Server, data: bytes) -> None:
     with server.connect() as peer:
         assert peer.request(data).status == 400

@@ -101,7 +101,9 @@ def test_a_handler_that_does_not_receive_does_not_keep_a_broken_client(server: S
         peer.expect_failure(1002)
 
 
-@pytest.mark.parametrize("code", [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 4999])
+@pytest.mark.parametrize(
+    "code", [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 4999]
+)
 def test_a_close_frame_is_answered_with_its_code(server: Server, code: int) -> None:
     with server.open("/echo") as peer:
         peer.send(close_frame(code, b"why not"))

@@ -125,7 +125,9 @@ class Peer:
         head = self._take_line()
         fields = iter(self._take_line, "")
         status = int(head.split(" ")[1])
-        return Response(status, {name.lower(): value for name, _, value in (f.partition(": ") for f in fields)})
+        return Response(
+            status, {name.lower(): value for name, _, value in (f.partition(": ") for f in fields)}
+        )
 
     def send(self, *frames: bytes) -> None:
         """Send bytes, which may be right or wrong."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 START_TIMEOUT = 30
@@ -248,6 +249,10 @@ class Running:
                 ).__enter__()
             except (ConnectionError, EOFError):
                 return None
+            except InvalidStatus as refusal:
+                if refusal.response.status_code != 503:
+                    raise
+                return None  # by a server that is about to stop
 
         client: ClientConnection = self.until(attempt, "a connection")
         return client

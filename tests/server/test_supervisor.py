@@ -124,8 +124,15 @@ def _until(condition: Callable[[], bool]) -> None:
 
 def until_it_answers(running: Running, answer: str) -> int:
     """Wait until the code that is served gives an answer; returns the process."""
-    found = running.until(lambda: (asked := running.ask())[0] == answer and asked, f"the answer {answer!r}")
-    return int(found[1])
+
+    def ask() -> int:
+        try:
+            given, pid = running.ask()
+        except ConnectionClosed:  # by the restart
+            return 0
+        return pid if given == answer else 0
+
+    return int(running.until(ask, f"the answer {answer!r}"))
 
 
 def test_a_change_reloads(own_site: OwnSite) -> None:
