@@ -77,6 +77,14 @@ compliance: build  ## Run Autobahn's 517 cases against a live server (CASES= nam
 compliance-quick: build  ## Run most of Autobahn's cases, within a minute or two
 	$(BIN)/python -m compliance.run --quick
 
+.PHONY: memcheck
+memcheck: build  ## Run the native core under valgrind
+	scripts/memcheck $(BIN)/python
+
+.PHONY: fuzz
+fuzz:  ## Fuzz the protocol crate (FUZZ_SECONDS= for each target, 30 by default)
+	fuzz/run $(or $(FUZZ_SECONDS),30)
+
 .PHONY: bench
 bench: build  ## Compare with other servers, a short run (see benchmarks/README.md)
 	$(BIN)/python benchmarks/compare.py --rounds 1 --seconds 2 --warmup 0.5

@@ -36,6 +36,8 @@ BOLT: dict[str, Any] = {
 
 GONE = 15.0
 """Seconds within which the server must be rid of the last visitors: several times the longest wait above."""
+WARM_UP = 15.0
+"""Seconds of churn before that which is measured: threads, pools and caches shall have their size."""
 TOLERANCE = 12 * MIB
 """Growth that is no leak: what allocators keep for the sake of an object here and there. It comes to an end; a kilobyte
 lost with each visit would be more within a quarter of a minute."""
@@ -172,12 +174,12 @@ def churn(server: Server, seconds: float, size: int) -> Report:
 
     Args:
         server: A server with the settings `BOLT`.
-        seconds: How long; before it they come for a third of that, after which the footprint is taken.
+        seconds: How long; before it they come for `WARM_UP`, after which the footprint is taken.
         size: Number of visitors at a time.
     """
     host, _, port = server.host.rpartition(":")
     crowd = Crowd((host, int(port)), size)
-    uvloop.run(crowd.visit(min(20.0, seconds / 3)))
+    uvloop.run(crowd.visit(WARM_UP))
     before = _footprint_without_visitors(server)
     start = time.monotonic()
     uvloop.run(_visit_and_watch(crowd, server, seconds))
