@@ -40,6 +40,9 @@ impl State {
             return Reading::Stop;
         }
         if !self.unparsed.is_empty() {
+            if let Some(rate) = &mut self.rate {
+                rate.take_bytes(0, env.now()); // counted when they were read; time has passed since
+            }
             let mut unparsed = std::mem::take(&mut self.unparsed);
             self.process(env, &mut unparsed);
             self.slow_down(env);
