@@ -53,6 +53,7 @@ class Server:
         self.url = ""
         self._command = [sys.executable, str(MANAGE), "runbolt", "--noreload", *arguments]
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_terminated = False  # a second signal would stop it at once, which is another thing
 
     def __enter__(self) -> Server:
         environment = os.environ | {"ATTACKED_SITE_BOLT": json.dumps(self.bolt), "PYTHONUNBUFFERED": "1"}
@@ -74,12 +75,19 @@ class Server:
             time.sleep(0.02)
         raise AssertionError(f"runbolt did not start:\n{self.output()}")
 
+    def terminate(self) -> None:
+        """Send SIGTERM, unless the process has ended."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        self._is_terminated = True
+
     def stop(self) -> None:
         """Stop by SIGTERM, which must succeed."""
         process = self._process
         assert process is not None
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
+        if not self._is_terminated:
+            self.terminate()
         try:
             code = process.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
@@ -273,5 +281,7 @@ class Servers:
 
     def stop(self) -> None:
         """Stop the servers that `get` has started; no attack may have made one log an exception or die."""
+        for server in self._kept.values():
+            server.terminate()
         for server in self._kept.values():
             server.stop()

@@ -46,7 +46,8 @@ impl State {
             let mut unparsed = std::mem::take(&mut self.unparsed);
             self.process(env, &mut unparsed);
             self.slow_down(env);
-            return Reading::More(unparsed.len());
+            // Only what inflates far beyond its size is left over: the others have their turn now.
+            return Reading::More(usize::MAX);
         }
         if !self.readable {
             return Reading::Stop;
