@@ -137,8 +137,21 @@ impl State {
     pub(super) fn resume_reading(&mut self, env: &mut Env<'_, '_>) {
         let has_something = self.readable || !self.unparsed.is_empty();
         if has_something && !self.is_reading_paused() {
+            self.queue_reading(env);
+        }
+    }
+
+    /// Have the reactor read from this connection, once, in its next turn.
+    pub(crate) fn queue_reading(&mut self, env: &mut Env<'_, '_>) {
+        if !self.is_ready {
+            self.is_ready = true;
             env.queues.ready.push(env.this.clone().unbind());
         }
+    }
+
+    /// The reactor took it from its list.
+    pub(crate) fn begin_reading(&mut self) {
+        self.is_ready = false;
     }
 
     pub(super) fn process(&mut self, env: &mut Env<'_, '_>, bytes: &mut [u8]) {

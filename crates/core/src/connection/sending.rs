@@ -138,7 +138,7 @@ impl State {
             Some(Ok(())) => {
                 self.phase = Phase::Draining;
                 self.readable = true;
-                env.queues.ready.push(env.this.clone().unbind());
+                self.queue_reading(env);
             }
             _ => self.finish(env),
         }

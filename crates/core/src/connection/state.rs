@@ -166,6 +166,8 @@ pub(crate) struct State {
     pub(super) congested: bool,
     /// An own send was told to wait since the congestion began.
     pub(super) own_send_waits: bool,
+    /// Stands in the reactor's list of connections to read from.
+    pub(super) is_ready: bool,
     /// Stands in the reactor's list of connections to flush.
     pub(super) dirty: bool,
 }
@@ -208,6 +210,7 @@ impl State {
             blocked: false,
             congested: false,
             own_send_waits: false,
+            is_ready: false,
             dirty: false,
         }
     }

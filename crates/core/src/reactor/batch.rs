@@ -131,7 +131,7 @@ impl Reactor {
             };
             budget = budget.saturating_sub(count.max(1));
             if budget == 0 {
-                self.queues.borrow_mut(py).ready.push(connection.clone().unbind());
+                Connection::with(connection, |state, env| state.queue_reading(env))?;
                 return Ok(());
             }
         }
@@ -142,7 +142,9 @@ impl Reactor {
         let py = slf.py();
         let ready = std::mem::take(&mut self.queues.borrow_mut(py).ready);
         for connection in ready {
-            first_error.note(self.read(connection.bind(py)));
+            let connection = connection.bind(py);
+            first_error.note(Connection::with(connection, |state, _| state.begin_reading()));
+            first_error.note(self.read(connection));
         }
         for _ in 0..MAX_ROUNDS {
             self.wake_all(py, first_error);
