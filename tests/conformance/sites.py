@@ -274,6 +274,7 @@ class LiveSite(Site):
                 opening(
                     f"ws://{self.server.host}{path}",
                     sock=connection,
+                    compression=None,  # what tests write by hand has none, and RSV1 shall be a violation
                     origin=origin,
                     subprotocols=list(subprotocols) or None,
                     additional_headers=headers,
