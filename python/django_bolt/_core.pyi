@@ -71,6 +71,9 @@ class Connection:
     def id(self) -> int:
         """Number of the connection, unique in this process."""
     @property
+    def hub(self) -> Hub | None:
+        """The hub of its reactor."""
+    @property
     def ready_state(self) -> int:
         """0 before the handshake was answered, 1 while open, 2 once either side closed or the client is gone."""
     @property
@@ -162,6 +165,62 @@ class Connection:
     def enter_handler(self) -> None:
         """Mark the current context, and what is started from it, as this connection's own handler."""
 
+@disjoint_base
+class Hub:
+    """Topics of this process, and the connections that are subscribed to them.
+
+    Subclass it to learn of interest in topics. A name that ends with ``*`` is a pattern: it stands for every topic
+    that begins with what comes before. Any thread may call its methods; callbacks run in the thread that publishes.
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
+    def interest_changed(self, topic: str, wanted: bool) -> None:
+        """Called when a topic or pattern got its first subscriber, or lost its last; does nothing by itself."""
+    def subscribe(
+        self,
+        connection: Connection,
+        topic: str,
+        callback: Callable[[str | bytes], str | bytes | None] | None = None,
+    ) -> None:
+        """Subscribe a connection until it unsubscribes or ends; what is published before `accept` it does not get.
+
+        Args:
+            connection: The connection; subscribing it again only replaces the callback.
+            topic: A topic or pattern.
+            callback: Called with each publication; returns what to send instead, None for nothing. Without one, a
+                publication reaches the client without any Python.
+
+        Raises:
+            WebSocketDisconnect: The connection has ended.
+        """
+    def unsubscribe(self, connection: Connection, topic: str) -> None:
+        """End a subscription, if there is one."""
+    def publish(self, topic: str, data: bytes, is_text: bool, exclude: int = 0) -> int:
+        """Send a message to every open connection that is subscribed, by the topic or by patterns, once to each.
+
+        Never waits: a connection that leaves more than ``outbound_limit`` unread is closed with 1013.
+
+        Args:
+            topic: The topic.
+            data: The payload.
+            is_text: Whether it is UTF-8 for a text message.
+            exclude: Id of a connection that does not get it.
+
+        Returns:
+            To how many connections it was queued.
+
+        Raises:
+            UnicodeDecodeError: A text is not UTF-8.
+        """
+    def members(self, topic: str) -> list[Connection]:
+        """The connections that are subscribed to a topic or pattern by that very name."""
+    def count(self, topic: str) -> int:
+        """How many connections a publication to the topic would reach."""
+    def topics(self) -> list[str]:
+        """Names of all topics and patterns that have a subscriber."""
+    def topics_of(self, connection: Connection) -> list[str]:
+        """Names of the topics and patterns of one connection, in the order of subscribing."""
+
 @final
 class Reactor:
     """Owns a poller with every WebSocket of one event loop.
@@ -175,6 +234,7 @@ class Reactor:
             connection came over TLS, for a connection that asks for no upgrade; it owns the descriptor from then on,
             also if it raises.
         options: Limits and times.
+        hub: Topics for its connections, whose subscriptions end with them.
     """
 
     def __new__(
@@ -184,6 +244,7 @@ class Reactor:
         application: Callable[[Any], None],
         http: Callable[[int, bytes, tuple[str, int] | None, bool], None] | None = None,
         options: Options | None = None,
+        hub: Hub | None = None,
     ) -> Self: ...
     def start(self) -> None:
         """Begin to serve: register the poller with the loop."""

@@ -146,6 +146,7 @@ class Server:
         handler: What runs for each connection.
         application: Called instead of starting the handler.
         http: As for `Reactor`.
+        hub: As for `Reactor`.
         options: As for `Options`.
 
     Attributes:
@@ -159,6 +160,7 @@ class Server:
         *,
         application: Callable[[Peer], None] | None = None,
         http: Callable[[int, bytes], None] | None = None,
+        hub: _core.Hub | None = None,
         **options: Any,
     ) -> None:
         self.handler = handler
@@ -167,7 +169,7 @@ class Server:
         self.clients: list[Client] = []
         self.loop = asyncio.get_running_loop()
         application = application or self._begin
-        self.reactor = _core.Reactor(self.loop, Peer, application, http, _core.Options(**options))
+        self.reactor = _core.Reactor(self.loop, Peer, application, http, _core.Options(**options), hub)
 
     @property
     def peers(self) -> list[Peer]:

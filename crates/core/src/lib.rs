@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `reactor` | the poller, accepting, batches, timers | frames, Django |
 //! | `connection` | one WebSocket: its state machine and its Python class | the poller |
+//! | `hub` | topics, and who is subscribed to them | frames, sockets |
 //! | `awaitable` | what `receive_*` and `send_*` return | sockets |
 //! | `outbound`, `payload` | frames on their way out, without copies where it pays | limits |
 //! | `compression` | permessage-deflate on the way out | connections' states |
@@ -17,6 +18,7 @@ mod compression;
 mod connection;
 mod errors;
 mod gil_cell;
+mod hub;
 mod options;
 mod outbound;
 mod payload;
@@ -31,6 +33,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<options::Options>()?;
     module.add_class::<connection::Connection>()?;
     module.add_class::<reactor::Reactor>()?;
+    module.add_class::<hub::Hub>()?;
     module.add_class::<client::ClientProtocol>()?;
     awaitable::install_slots(module.py());
     Ok(())

@@ -26,6 +26,7 @@ use crate::awaitable::{Awaitable, MessageIterator, Operation};
 use crate::compression::Wishes;
 use crate::errors;
 use crate::gil_cell::GilCell;
+use crate::hub::Hub;
 use crate::payload::Payload;
 use crate::reactor::Reactor;
 
@@ -49,6 +50,23 @@ impl Connection {
     pub(crate) fn bind(&self, reactor: &Bound<'_, Reactor>) {
         // A second call keeps the first reactor; the reactor binds each connection once.
         let _ = self.reactor.set(reactor.clone().unbind());
+    }
+
+    #[inline]
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Refuse what makes no sense for a connection that is over.
+    ///
+    /// # Errors
+    ///
+    /// WebSocketDisconnect if it has ended; RuntimeError if it was not made by a reactor.
+    pub(crate) fn require_not_ended(slf: &Bound<'_, Self>) -> PyResult<()> {
+        if Self::with(slf, |state, _| state.has_ended())? {
+            return Err(Self::disconnect_error(slf, slf.py()));
+        }
+        Ok(())
     }
 
     /// Run one step of the state machine.
@@ -230,18 +248,32 @@ impl Connection {
             // The own handler waits before its next send, so a single message of any size may pass; what it sends from
             // several tasks at once is bounded as everybody's.
             let must_fit = !is_own || state.has_own_send_waiting();
-            if must_fit && !state.make_room(env, payload.as_bytes().len()) {
-                state.close_slow_consumer(env);
-            } else if state.phase == Phase::Open {
+            if must_fit {
+                state.push_or_close(env, opcode, payload);
+            } else {
                 state.push(env, opcode, payload);
-                state.note_own_send(is_own);
             }
+            state.note_own_send(is_own);
         })?;
         if is_own {
             Ok(Awaitable::on(slf, Operation::Drain, None)?.into_any())
         } else {
             Awaitable::completed(py)
         }
+    }
+
+    /// Queue a message for a peer from elsewhere than its own handler: never waits and never raises for the peer's
+    /// sake. False if it is not open, or was just closed for being too slow.
+    pub(crate) fn deliver(
+        slf: &Bound<'_, Self>,
+        opcode: Opcode,
+        payload: &Payload<'_, '_>,
+    ) -> PyResult<bool> {
+        let is_delivered = Self::with(slf, |state, env| {
+            state.phase == Phase::Open && state.push_or_close(env, opcode, payload)
+        })?;
+        Self::follow_up(slf)?;
+        Ok(is_delivered)
     }
 
     /// Whether the caller runs in this connection's own handler or in a task started from it.
@@ -347,8 +379,14 @@ impl Connection {
     }
 
     #[getter]
-    fn id(&self) -> u64 {
+    #[pyo3(name = "id")]
+    fn get_id(&self) -> u64 {
         self.id
+    }
+
+    #[getter]
+    fn hub<'py>(&self, py: Python<'py>) -> Option<Bound<'py, Hub>> {
+        Some(self.reactor.get()?.get().hub(py)?.clone())
     }
 
     #[getter]

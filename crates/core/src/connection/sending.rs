@@ -27,6 +27,26 @@ impl State {
         self.mark_dirty(env);
     }
 
+    /// Queue a message on an open connection if there is room; else its peer is too slow, and is closed. Returns
+    /// whether it was queued.
+    pub(crate) fn push_or_close(
+        &mut self,
+        env: &mut Env<'_, '_>,
+        opcode: Opcode,
+        payload: &Payload<'_, '_>,
+    ) -> bool {
+        let has_room = self.make_room(env, payload.as_bytes().len());
+        // Making room writes to the socket, whose end may be found there.
+        if !has_room && self.phase == Phase::Open {
+            self.close_slow_consumer(env);
+        }
+        let is_open = self.phase == Phase::Open;
+        if is_open {
+            self.push(env, opcode, payload);
+        }
+        is_open
+    }
+
     /// Whether queueing so many bytes more would break the limit for what one peer may leave unread. A single message
     /// for an idle peer never does.
     #[inline]

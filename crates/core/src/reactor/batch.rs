@@ -14,6 +14,7 @@ use super::{Reactor, READ_SIZE};
 use crate::awaitable::Awaitable;
 use crate::connection::{Connection, Expired, Reading};
 use crate::errors;
+use crate::hub::Hub;
 
 /// Bytes read from one connection before the others have their turn.
 const READ_BUDGET: usize = 4 * READ_SIZE;
@@ -201,6 +202,9 @@ impl Reactor {
         let ended = std::mem::take(&mut self.queues.borrow_mut(py).ended);
         for token in ended {
             let entry = self.entries.borrow_mut(py).remove(token);
+            if let (Some(Entry::Live(connection)), Some(hub)) = (&entry, self.hub(py)) {
+                first_error.note(Hub::forget(hub, connection.get().id()));
+            }
             drop(entry);
         }
         first_error.note(self.resume_accepting(slf));

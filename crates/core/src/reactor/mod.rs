@@ -29,6 +29,7 @@ use socket2::Socket;
 
 use crate::connection::Connection;
 use crate::gil_cell::GilCell;
+use crate::hub::Hub;
 use crate::options::Options;
 use crate::timers::{Clock, Timers};
 use batch::FirstError;
@@ -54,6 +55,7 @@ pub(crate) struct Reactor {
     /// The loop's timer: when it fires, and its handle.
     alarm: GilCell<Option<(u64, Py<PyAny>)>>,
     event_loop: Py<PyAny>,
+    hub: Option<Py<Hub>>,
     /// What our callbacks run in.
     context: Py<PyAny>,
     /// None once closed, since they may lead back here.
@@ -92,6 +94,10 @@ impl Reactor {
 
     pub(crate) fn event_loop<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
         self.event_loop.bind(py).clone()
+    }
+
+    pub(crate) fn hub<'a, 'py>(&'a self, py: Python<'py>) -> Option<&'a Bound<'py, Hub>> {
+        self.hub.as_ref().map(|hub| hub.bind(py))
     }
 
     #[inline]
@@ -176,7 +182,7 @@ fn check_descriptor(descriptor: RawFd) -> PyResult<()> {
 #[pymethods]
 impl Reactor {
     #[new]
-    #[pyo3(signature = (r#loop, connection_class, application, http=None, options=None))]
+    #[pyo3(signature = (r#loop, connection_class, application, http=None, options=None, hub=None))]
     fn new(
         py: Python<'_>,
         r#loop: Py<PyAny>,
@@ -184,6 +190,7 @@ impl Reactor {
         application: Py<PyAny>,
         http: Option<Py<PyAny>>,
         options: Option<Options>,
+        hub: Option<Py<Hub>>,
     ) -> PyResult<Self> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
@@ -198,6 +205,7 @@ impl Reactor {
             buffer: GilCell::new(vec![0; READ_SIZE]),
             alarm: GilCell::new(None),
             event_loop: r#loop,
+            hub,
             context: py.import("contextvars")?.call_method0("copy_context")?.unbind(),
             calls: GilCell::new(Some(Calls {
                 connection_class,
@@ -331,6 +339,9 @@ impl Reactor {
         drop(unused);
         let queues = std::mem::take(&mut *this.queues.borrow_mut(py));
         drop(queues);
+        if let Some(hub) = this.hub(py) {
+            hub.get().clear(py);
+        }
         if let Some((_, handle)) = this.alarm.borrow_mut(py).take() {
             handle.call_method0(py, "cancel")?;
         }
@@ -345,6 +356,7 @@ impl Reactor {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.event_loop)?;
+        visit.call(&self.hub)?;
         if let Some(calls) = self.calls.try_borrow_in_collector() {
             if let Some(calls) = calls.as_ref() {
                 visit.call(&calls.application)?;
