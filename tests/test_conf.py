@@ -18,6 +18,8 @@ SIZES = [
     "MAX_CONNECTIONS",
     "INBOUND_LIMIT",
     "OUTBOUND_LIMIT",
+    "BROKER_QUEUE_LIMIT",
+    "MAX_PUBLICATION_SIZE",
 ]
 COUNTS_OR_OFF = ["MAX_CONNECTIONS_PER_IP", "MAX_CONNECTIONS_PER_USER"]
 RATES_OR_OFF = ["MESSAGE_RATE", "BYTE_RATE"]
@@ -28,6 +30,7 @@ TIMES = [
     "CLOSE_TIMEOUT",
     "DISCONNECT_GRACE",
     "DRAIN_TIMEOUT",
+    "BROKER_TIMEOUT",
 ]
 
 
@@ -57,6 +60,11 @@ def test_defaults_are_those_of_the_design() -> None:
         "DISCONNECT_GRACE": 10,
         "DRAIN_TIMEOUT": 10,
         "DRAIN_SPREAD": 2,
+        "BROKER": "local://",
+        "BROKER_OUTAGE": "raise",
+        "BROKER_QUEUE_LIMIT": 16_777_216,
+        "BROKER_TIMEOUT": 2,
+        "MAX_PUBLICATION_SIZE": 1_048_576,
         "COMPRESSION": True,
     }
 

@@ -106,6 +106,11 @@ _NETWORKS = _Rule(
     'a list of addresses such as "10.0.0.1", networks such as "10.0.0.0/8", and "unix" for Unix sockets',
     lambda value: _is_sequence(value) and all(map(_is_network, value)),
 )
+_BROKER = _Rule(
+    'a URL such as "local://", "memory://" or "redis://host:6379/0"',
+    lambda value: isinstance(value, str) and "://" in value,
+)
+_OUTAGE = _Rule('"raise" or "queue"', lambda value: value in ("raise", "queue"))
 _TIME = _Rule("a number of seconds above 0", _is_positive_time)
 _TIME_OR_ZERO = _Rule(
     "a number of seconds of at least 0", lambda value: value == 0 or _is_positive_time(value)
@@ -294,6 +299,42 @@ class BoltSettings:
         _TIME_OR_ZERO,
         "Over which many connections are closed when the server stops, so that not all come back at once.",
     )
+    broker: str = _setting(
+        "local://",
+        "",
+        _BROKER,
+        "What carries publications between processes: the URL of a broker.",
+    )
+    broker_outage: str = _setting(
+        "raise",
+        "",
+        _OUTAGE,
+        'What publishing does while the broker\'s server is away: "raise" `BrokerUnavailable`, or "queue".',
+    )
+    broker_queue_limit: int = _limit(
+        16_777_216,
+        "bytes",
+        _SIZE,
+        "Publications that wait to be taken by the broker's server, or by another process on this machine.",
+        "a process",
+        "`BrokerUnavailable`; with `local://`, the slow process misses publications, counted and logged.",
+    )
+    broker_timeout: float = _limit(
+        2,
+        "seconds",
+        _TIME,
+        "Longest wait of a publisher for the broker, and for a connection to its server.",
+        "a publication",
+        "`BrokerUnavailable`, as above.",
+    )
+    max_publication_size: int = _limit(
+        1_048_576,
+        "bytes",
+        _SIZE,
+        "Largest data of a publication.",
+        "a publication",
+        "`PublicationTooLarge`.",
+    )
     compression: Compression | None = _setting(
         True,
         "",
@@ -329,8 +370,9 @@ def _find_problem(key: Any, value: Any) -> SettingProblem | None:
     rule: _Rule = entry.metadata["rule"]
     if rule.accepts(value):
         return None
-    # The values of these two may hold keys of authentication, which must not reach a terminal or a log.
-    shown = type(value).__name__ if key in ("AUTHENTICATION", "GUARDS") else repr(value)
+    # The values of these may hold keys and passwords, which must not reach a terminal or a log.
+    secret = key in ("AUTHENTICATION", "GUARDS", "BROKER")
+    shown = type(value).__name__ if secret else repr(value)
     return SettingProblem(key, f"BOLT[{key!r}] is {shown}.", f"It must be {rule.wanted}.")
 
 

@@ -20,6 +20,7 @@ from django_bolt.close_codes import CloseCode, check_close
 __all__ = [
     "AuthenticationFailed",
     "BoltError",
+    "BrokerUnavailable",
     "EndpointCollision",
     "EnvironmentFailure",
     "HTTPException",
@@ -27,8 +28,11 @@ __all__ = [
     "InvalidMessage",
     "InvalidParameters",
     "InvalidPath",
+    "InvalidPublication",
+    "InvalidTopic",
     "ParameterError",
     "PeerError",
+    "PublicationTooLarge",
     "UnsupportedData",
     "UsageError",
     "WebSocketDisconnect",
@@ -168,6 +172,69 @@ class InvalidPath(UsageError, ValueError):
 
 class InvalidHandler(UsageError, TypeError):
     """A function cannot be the handler of an endpoint."""
+
+
+class InvalidTopic(UsageError, ValueError):
+    """A name cannot be that of a topic, or of a pattern of topics.
+
+    Args:
+        name: The name.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, name: object, reason: str) -> None:
+        super().__init__(name, reason)
+        self.name = name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        shown = self.name if not isinstance(self.name, str) or len(self.name) <= 50 else self.name[:50] + "…"
+        return f"Invalid topic {shown!r}: {self.reason}"
+
+
+class PublicationTooLarge(UsageError, ValueError):
+    """The data of a publication exceed ``MAX_PUBLICATION_SIZE``.
+
+    Args:
+        topic: Where it was published.
+        size: Its size in bytes.
+        limit: The most bytes allowed.
+    """
+
+    def __init__(self, topic: str, size: int, limit: int) -> None:
+        super().__init__(topic, size, limit)
+        self.topic = topic
+        self.size = size
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return (
+            f"A publication on {self.topic!r} has {self.size:,} bytes; "
+            f"MAX_PUBLICATION_SIZE allows {self.limit:,}"
+        )
+
+
+class InvalidPublication(EnvironmentFailure, ValueError):
+    """What came from another process is not a publication."""
+
+
+class BrokerUnavailable(EnvironmentFailure):
+    """The broker cannot be reached, or took nothing in time; other processes did not get the publication.
+
+    Subscribers in this process did.
+
+    Args:
+        address: The broker's address, without credentials.
+        reason: What failed.
+    """
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(address, reason)
+        self.address = address
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"The broker {self.address} is unavailable: {self.reason}"
 
 
 class EndpointCollision(UsageError, ValueError):

@@ -1,0 +1,45 @@
+"""``memory://``: one process alone. Nobody else is there to get anything."""
+
+from __future__ import annotations
+
+from django_bolt.conf import BoltSettings
+from django_bolt.exceptions import WrongState
+from django_bolt.topics.brokers.base import Broker, BrokerStatus, Deliver
+from django_bolt.topics.publication import Publication
+
+__all__ = ["MemoryBroker"]
+
+
+class MemoryBroker(Broker):
+    """Publications stay in the process, whose subscribers have got them already."""
+
+    def __init__(self, url: str, settings: BoltSettings) -> None:
+        super().__init__(url, settings)
+        self._names: set[str] = set()
+
+    async def start(self, deliver: Deliver) -> None:
+        if self._deliver is not None:
+            raise WrongState("start", "stopped", "started")
+        self._deliver = deliver
+
+    async def stop(self) -> None:
+        self._deliver = None
+        self._names.clear()
+
+    def subscribe(self, name: str) -> None:
+        self._names.add(name)
+
+    def unsubscribe(self, name: str) -> None:
+        self._names.discard(name)
+
+    def publish_soon(self, publication: Publication) -> None:
+        self._check_size(publication)
+
+    def publish(self, publication: Publication) -> None:
+        self._check_size(publication)
+
+    async def apublish(self, publication: Publication) -> None:
+        self._check_size(publication)
+
+    def status(self) -> BrokerStatus:
+        return BrokerStatus(subscriptions=len(self._names), drops=self.drops.counts())
