@@ -2,60 +2,24 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from django_bolt.auth.backends import BaseAuthentication
 from django_bolt.auth.defaults import make_authentication, make_guards
 from django_bolt.auth.guards import BaseGuard
 from django_bolt.compression import Compression, make_compression
-from django_bolt.conf import bolt_settings
-from django_bolt.endpoints.parameters import ParameterPlan, locate, plan_parameters
-from django_bolt.endpoints.routing import PathPattern, Router, parse_path
-from django_bolt.exceptions import InvalidHandler, InvalidPath
+from django_bolt.endpoints.endpoint import Endpoint
+from django_bolt.endpoints.handlers import Handler, adapt_handler
+from django_bolt.endpoints.parameters import locate, plan_parameters
+from django_bolt.endpoints.routing import Router, parse_path
+from django_bolt.exceptions import InvalidPath
 
-__all__ = ["BoltAPI", "Endpoint"]
+__all__ = ["BoltAPI"]
 
-Handler = Callable[..., Coroutine[Any, Any, Any]]
 H = TypeVar("H", bound=Handler)
 Authentications = Sequence[BaseAuthentication | type[BaseAuthentication]]
 Guards = Sequence[BaseGuard | type[BaseGuard]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """A handler with all that is known about it.
-
-    Attributes:
-        pattern: Its path.
-        handler: The function.
-        parameters: How to call it.
-        auth: Its authentications; None takes those of the settings.
-        guards: Its guards; None takes those of the settings.
-        compression: Its wishes for permessage-deflate; False is none, None takes those of the settings.
-        name: A name for it; by default that of the function.
-        location: Where it is, as ``module.function (file:line)``.
-    """
-
-    pattern: PathPattern
-    handler: Handler
-    parameters: ParameterPlan
-    auth: tuple[BaseAuthentication, ...] | None
-    guards: tuple[BaseGuard, ...] | None
-    compression: Compression | Literal[False] | None
-    name: str
-    location: str
-
-    def wished_compression(self) -> Compression | None:
-        """Return what to wish of permessage-deflate; None to have none."""
-        return bolt_settings().compression if self.compression is None else self.compression or None
-
-    @property
-    def path(self) -> str:
-        """The path as declared."""
-        return self.pattern.text
 
 
 class BoltAPI:
@@ -141,12 +105,12 @@ class BoltAPI:
         endpoint_guards = self._guards if guards is None else make_guards(guards)
 
         def register(handler: H) -> H:
-            _require_coroutine_function(handler)
+            adapted = adapt_handler(handler)
             pattern = parse_path(_join(self._prefix, path), locate(handler))
             endpoint = Endpoint(
                 pattern=pattern,
-                handler=handler,
-                parameters=plan_parameters(handler, pattern.names),
+                handler=adapted.call,
+                parameters=plan_parameters(adapted.signature, pattern.names, skip_first=adapted.skip_first),
                 auth=endpoint_auth,
                 guards=endpoint_guards,
                 compression=wishes,
@@ -163,12 +127,3 @@ class BoltAPI:
 def _join(prefix: str, path: str) -> str:
     """Put the prefix before a path; one without a slash is left as it is, for the error to name."""
     return prefix + path if path.startswith("/") else path
-
-
-def _require_coroutine_function(handler: Any) -> None:
-    # Before Python 3.12 a callable object or a functools.partial has no place and name to show in messages,
-    # so only functions and methods are taken.
-    if (inspect.isfunction(handler) or inspect.ismethod(handler)) and inspect.iscoroutinefunction(handler):
-        return
-    found = "a class" if inspect.isclass(handler) else "not one"
-    raise InvalidHandler(f"{locate(handler)}: the handler must be an 'async def' function; this is {found}")

@@ -16,7 +16,7 @@ from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import Http404
 
 from django_bolt.close_codes import CloseCode
-from django_bolt.endpoints.api import Endpoint
+from django_bolt.endpoints.endpoint import Endpoint
 from django_bolt.endpoints.websocket import WebSocket, WebSocketState
 from django_bolt.exceptions import (
     HTTPException,

@@ -130,18 +130,21 @@ def locate(handler: Callable[..., Any]) -> str:
     return f"{name} ({code.co_filename}:{code.co_firstlineno})" if code else name
 
 
-def plan_parameters(handler: Callable[..., Any], path_names: tuple[str, ...]) -> ParameterPlan:
+def plan_parameters(
+    handler: Callable[..., Any], path_names: tuple[str, ...], *, skip_first: bool = False
+) -> ParameterPlan:
     """Read the signature of a handler.
 
     Args:
         handler: The function. The parameter annotated `WebSocket`, else the first one, takes the connection.
         path_names: Names of the parameters in the path; all others come from the query string.
+        skip_first: Whether the first parameter is ``self`` and given otherwise.
 
     Raises:
         InvalidHandler: The signature cannot work; the text names the line.
     """
     try:
-        return _plan(handler, path_names)
+        return _plan(handler, path_names, skip_first)
     except _UnsuitableError as error:
         raise InvalidHandler(f"{locate(handler)}: {error}") from None
 
@@ -150,8 +153,8 @@ class _UnsuitableError(Exception):
     """The signature cannot work; the text lacks the place."""
 
 
-def _plan(handler: Callable[..., Any], path_names: tuple[str, ...]) -> ParameterPlan:
-    signature = inspect.signature(handler).parameters
+def _plan(handler: Callable[..., Any], path_names: tuple[str, ...], skip_first: bool) -> ParameterPlan:
+    signature = dict(list(inspect.signature(handler).parameters.items())[skip_first:])
     hints = _type_hints(handler)
     websocket = _websocket_name(signature, hints, path_names)
     parameters = []

@@ -18,7 +18,7 @@ from django_bolt.endpoints.proxies import client_behind_proxies, is_secure_behin
 from django_bolt.exceptions import WrongState
 
 if TYPE_CHECKING:
-    from django_bolt.endpoints.api import Endpoint
+    from django_bolt.endpoints.endpoint import Endpoint
 
 __all__ = ["WebSocket", "WebSocketState"]
 

@@ -1,0 +1,45 @@
+"""What a handler may be, brought to the one form that is served: a coroutine function."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from django_bolt.endpoints.parameters import locate
+from django_bolt.exceptions import InvalidHandler
+
+__all__ = ["AdaptedHandler", "Handler", "adapt_handler"]
+
+Handler = Callable[..., Coroutine[Any, Any, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptedHandler:
+    """A handler as it is served, and the function of the user whose signature says what it takes.
+
+    Attributes:
+        call: Coroutine function, called with the connection and the arguments.
+        signature: The user's function.
+        skip_first: Whether the first parameter of that function is no argument, as ``self`` of a method that is
+            not bound.
+    """
+
+    call: Handler
+    signature: Callable[..., Any]
+    skip_first: bool = False
+
+
+def adapt_handler(handler: Any) -> AdaptedHandler:
+    """Bring what stands under ``@api.websocket`` to one form.
+
+    Raises:
+        InvalidHandler: It cannot serve connections.
+    """
+    # Before Python 3.12 a callable object or a functools.partial has no place and name to show in messages,
+    # so only functions and methods are taken.
+    if (inspect.isfunction(handler) or inspect.ismethod(handler)) and inspect.iscoroutinefunction(handler):
+        return AdaptedHandler(handler, handler)
+    found = "a class" if inspect.isclass(handler) else "not one"
+    raise InvalidHandler(f"{locate(handler)}: the handler must be an 'async def' function; this is {found}")

@@ -1,0 +1,71 @@
+"""One connection in its task: from authentication to the end of its handler."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from http import HTTPStatus
+from typing import Any
+
+from django_bolt.auth.admission import admit
+from django_bolt.auth.defaults import default_authentication, default_guards
+from django_bolt.conf import bolt_settings
+from django_bolt.endpoints.endpoint import Endpoint
+from django_bolt.endpoints.outcome import conclude, conclude_exception
+from django_bolt.endpoints.refusals import RETRY
+from django_bolt.endpoints.tally import Tally
+from django_bolt.endpoints.websocket import WebSocket
+from django_bolt.exceptions import HTTPException
+
+__all__ = ["serve"]
+
+
+async def serve(websocket: WebSocket, endpoint: Endpoint, users: Tally) -> None:
+    """Run a handler from admission to its end.
+
+    With thousands of idle connections this frame and the handler's are all that waits: what is needed before
+    the handler runs is done, and gone, in `_prepare`.
+
+    Args:
+        websocket: The connection.
+        endpoint: What serves it.
+        users: Counts the connections of each user.
+    """
+    websocket.enter_handler()
+    try:
+        await (await _prepare(websocket, endpoint, users))
+    except BaseException as error:
+        # Raised from here and not from there: a frame that is in the traceback of an exception that it holds
+        # would keep the connection alive until the garbage collector comes.
+        if not await conclude_exception(websocket, endpoint, error):
+            raise
+    else:
+        await conclude(websocket)
+    finally:
+        websocket.detach_task()
+
+
+async def _prepare(websocket: WebSocket, endpoint: Endpoint, users: Tally) -> Coroutine[Any, Any, Any]:
+    """Admit the client and return the handler's coroutine, not yet begun."""
+    authentications = default_authentication() if endpoint.auth is None else endpoint.auth
+    guards = default_guards() if endpoint.guards is None else endpoint.guards
+    if authentications or guards:
+        await admit(websocket, authentications, guards)
+        _count_user(websocket, users)
+    plan = endpoint.parameters
+    query_params = websocket.query_params if plan.reads_query else None
+    arguments = plan.convert(websocket.path_params, query_params) if plan.reads_request else {}
+    websocket.release_request()
+    if plan.websocket is None:
+        return endpoint.handler(websocket, **arguments)
+    return endpoint.handler(**{plan.websocket: websocket}, **arguments)
+
+
+def _count_user(websocket: WebSocket, users: Tally) -> None:
+    limit = bolt_settings().max_connections_per_user
+    user_id, task = websocket.context.get("user_id"), asyncio.current_task()
+    if limit is None or user_id is None or task is None:
+        return
+    if users.is_full(user_id, limit):
+        raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS, headers=RETRY)
+    users.count(user_id, task)
