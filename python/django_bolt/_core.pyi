@@ -170,7 +170,7 @@ class Hub:
     """Topics of this process, and the connections that are subscribed to them.
 
     Subclass it to learn of interest in topics. A name that ends with ``*`` is a pattern: it stands for every topic
-    that begins with what comes before. Any thread may call its methods; callbacks run in the thread that publishes.
+    that begins with what comes before; ``*`` alone for all but those that begin with ``$``. Any thread may call its methods; callbacks run in the thread that publishes.
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
@@ -181,7 +181,7 @@ class Hub:
         connection: Connection,
         topic: str,
         callback: Callable[[str | bytes], str | bytes | None] | None = None,
-    ) -> None:
+    ) -> bool:
         """Subscribe a connection until it unsubscribes or ends; what is published before `accept` it does not get.
 
         Args:
@@ -189,6 +189,9 @@ class Hub:
             topic: A topic or pattern.
             callback: Called with each publication; returns what to send instead, None for nothing. Without one, a
                 publication reaches the client without any Python.
+
+        Returns:
+            Whether it was not subscribed to it before.
 
         Raises:
             WebSocketDisconnect: The connection has ended.

@@ -74,7 +74,9 @@ async def test_one_connection_can_be_left_out(server: Server, hub: Hub) -> None:
 
 
 async def test_subscribing_twice_is_one_subscription(server: Server, hub: Hub) -> None:
-    client, peer = await subscriber(server, hub, "t", "t")
+    client, peer = await server.open()
+    assert hub.subscribe(peer, "t") is True
+    assert hub.subscribe(peer, "t") is False
     assert hub.publish("t", b"once", True) == 1
     hub.unsubscribe(peer, "t")
     assert hub.publish("t", b"none", True) == 0
@@ -155,6 +157,9 @@ async def test_before_accept_nothing_is_delivered(serve: Serve, hub: Hub) -> Non
         ("orders.*", "orders", False),
         ("orders.*", "order.1", False),
         ("*", "anything", True),
+        ("*", "$user:1", False),
+        ("$user:*", "$user:1", True),
+        ("$*", "$", True),
         ("Grüße*", "Grüße", True),
         ("Gr\u00fc*", "Gru\u0308", False),
         ("日*", "日本", True),

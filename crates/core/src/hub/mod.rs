@@ -65,18 +65,18 @@ impl Hub {
         connection: &Bound<'_, Connection>,
         topic: &str,
         callback: Option<Py<PyAny>>,
-    ) -> PyResult<()> {
+    ) -> PyResult<bool> {
         Connection::require_not_ended(connection)?;
         let mut removed = Removed::default();
-        let is_first = slf
+        let added = slf
             .get()
             .topics
             .borrow_mut(slf.py())
             .add(topic, connection, callback, &mut removed);
-        if is_first {
+        if added.is_first {
             slf.call_method1("interest_changed", (topic, true))?;
         }
-        Ok(())
+        Ok(added.is_new)
     }
 
     fn unsubscribe(slf: &Bound<'_, Self>, connection: &Bound<'_, Connection>, topic: &str) -> PyResult<()> {

@@ -16,6 +16,8 @@ use crate::connection::Connection;
 
 /// What ends a name that is a pattern.
 const WILDCARD: char = '*';
+/// What the names of the library's own topics begin with; the pattern for everything leaves them out.
+const RESERVED: char = '$';
 
 /// A topic, or a pattern, with at least one member.
 pub(super) struct Topic {
@@ -23,7 +25,10 @@ pub(super) struct Topic {
     /// Sorted by connection id.
     members: Vec<Py<Connection>>,
     /// Filters and transformations by connection id, of the few subscriptions that have one.
-    #[expect(clippy::box_collection, reason = "most topics have none, and an empty map takes 48 bytes")]
+    #[expect(
+        clippy::box_collection,
+        reason = "most topics have none, and an empty map takes 48 bytes"
+    )]
     callbacks: Option<Box<HashMap<u64, Py<PyAny>>>>,
 }
 
@@ -81,6 +86,14 @@ impl Topic {
     }
 }
 
+/// What a subscription changed.
+pub(super) struct Added {
+    /// The topic had no member before.
+    pub(super) is_first: bool,
+    /// The connection was not subscribed to it before.
+    pub(super) is_new: bool,
+}
+
 /// What was taken out, to be dropped once nothing is borrowed.
 #[derive(Default)]
 pub(super) struct Removed {
@@ -101,26 +114,30 @@ pub(super) struct Topics {
 }
 
 impl Topics {
-    /// Subscribe a connection; subscribing again replaces the callback. True if the topic had no member before.
+    /// Subscribe a connection; subscribing again replaces the callback.
     pub(super) fn add(
         &mut self,
         name: &str,
         connection: &Bound<'_, Connection>,
         callback: Option<Py<PyAny>>,
         removed: &mut Removed,
-    ) -> bool {
+    ) -> Added {
         let id = connection.get().id();
         let (key, is_first) = match self.by_name.get(name) {
             Some(key) => (*key, false),
             None => (self.insert(name), true),
         };
         let topic = &mut self.topics[key];
-        if let Err(position) = topic.position(id) {
+        let position = topic.position(id);
+        if let Err(position) = position {
             topic.members.insert(position, connection.clone().unbind());
             self.by_connection.entry(id).or_default().push(key);
         }
         removed.callbacks.extend(topic.set_callback(id, callback));
-        is_first
+        Added {
+            is_first,
+            is_new: position.is_err(),
+        }
     }
 
     fn insert(&mut self, name: &str) -> usize {
