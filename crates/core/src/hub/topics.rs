@@ -187,7 +187,22 @@ impl Topics {
             let count = self.pattern_lengths.entry(name.len()).or_default();
             *count = count.saturating_sub(1);
             if *count == 0 {
-                let shortest = 1 + usize::from(name.starts_with(RESERVED));
+                self.pattern_lengths.remove(&name.len());
+            }
+        }
+        name
+    }
+
+    /// The topic of that very name.
+    #[inline]
+    pub(super) fn get(&self, name: &str) -> Option<&Topic> {
+        self.by_name.get(name).map(|key| &self.topics[*key])
+    }
+
+    /// The patterns that a name matches. The time depends on how many different lengths of patterns there are, not on
+    /// how many patterns.
+    pub(super) fn patterns<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Topic> {
+        let shortest = 1 + usize::from(name.starts_with(RESERVED));
         let lengths = self.pattern_lengths.range(shortest..=name.len() + 1);
         lengths.filter_map(move |(len, _)| {
             let prefix = name.get(..len - 1)?;
