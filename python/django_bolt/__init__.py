@@ -5,6 +5,7 @@ from django_bolt.endpoints.api import BoltAPI
 from django_bolt.endpoints.websocket import WebSocket, WebSocketState
 from django_bolt.exceptions import (
     BoltError,
+    BrokerUnavailable,
     EndpointCollision,
     EnvironmentFailure,
     HTTPException,
@@ -12,17 +13,30 @@ from django_bolt.exceptions import (
     InvalidMessage,
     InvalidParameters,
     InvalidPath,
+    InvalidTopic,
     PeerError,
+    PublicationTooLarge,
     UnsupportedData,
     UsageError,
     WebSocketDisconnect,
     WebSocketException,
     WrongState,
 )
+from django_bolt.topics import (
+    Published,
+    Subscription,
+    adisconnect_user,
+    apublish,
+    apublish_to_user,
+    disconnect_user,
+    publish,
+    publish_to_user,
+)
 
 __all__ = [
     "BoltAPI",
     "BoltError",
+    "BrokerUnavailable",
     "CloseCode",
     "EndpointCollision",
     "EnvironmentFailure",
@@ -31,7 +45,11 @@ __all__ = [
     "InvalidMessage",
     "InvalidParameters",
     "InvalidPath",
+    "InvalidTopic",
     "PeerError",
+    "PublicationTooLarge",
+    "Published",
+    "Subscription",
     "UnsupportedData",
     "UsageError",
     "WebSocket",
@@ -39,4 +57,10 @@ __all__ = [
     "WebSocketException",
     "WebSocketState",
     "WrongState",
+    "adisconnect_user",
+    "apublish",
+    "apublish_to_user",
+    "disconnect_user",
+    "publish",
+    "publish_to_user",
 ]

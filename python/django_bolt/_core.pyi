@@ -167,7 +167,7 @@ class Connection:
 
 @disjoint_base
 class Hub:
-    """Topics of this process, and the connections that are subscribed to them.
+    """Topics, and the connections of one reactor that are subscribed to them.
 
     Subclass it to learn of interest in topics. A name that ends with ``*`` is a pattern: it stands for every topic
     that begins with what comes before; ``*`` alone for all but those that begin with ``$``. Any thread may call its methods; callbacks run in the thread that publishes.
@@ -237,7 +237,7 @@ class Reactor:
             connection came over TLS, for a connection that asks for no upgrade; it owns the descriptor from then on,
             also if it raises.
         options: Limits and times.
-        hub: Topics for its connections, whose subscriptions end with them.
+        hub: Topics for its connections, whose subscriptions end with them; no other reactor's.
     """
 
     def __new__(

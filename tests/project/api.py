@@ -7,6 +7,7 @@ from tests.project.parameters_api import parameters_api
 from tests.project.probe_api import probe_api
 from tests.project.spec_api import room_chat_api, specification_api
 from tests.project.surface_api import surface_api
+from tests.project.topics_api import topics_api
 
 __all__ = [
     "outcomes_api",
@@ -15,4 +16,5 @@ __all__ = [
     "room_chat_api",
     "specification_api",
     "surface_api",
+    "topics_api",
 ]

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from asyncio import Task
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django_bolt.compression import Compression
+
+if TYPE_CHECKING:
+    from django_bolt._core import Hub
 
 __all__ = ["Connection"]
 
@@ -26,6 +29,11 @@ class Connection:
     @property
     def id(self) -> int:
         """Number of the connection, unique in this process."""
+        raise NotImplementedError
+
+    @property
+    def hub(self) -> Hub | None:
+        """Topics of the connection's server."""
         raise NotImplementedError
 
     @property

@@ -22,6 +22,7 @@ from django_bolt.exceptions import (
     HTTPException,
     InvalidMessage,
     InvalidParameters,
+    InvalidTopic,
     UnsupportedData,
     WebSocketDisconnect,
     WebSocketException,
@@ -33,14 +34,17 @@ logger = logging.getLogger("django_bolt.endpoint")
 handshake_logger = logging.getLogger("django_bolt.handshake")
 
 # What a Django view may raise has the meaning that it has there.
-_DJANGO_STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
+_STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (Http404, HTTPStatus.NOT_FOUND),
     (PermissionDenied, HTTPStatus.FORBIDDEN),
     (SuspiciousOperation, HTTPStatus.BAD_REQUEST),
+    (InvalidTopic, HTTPStatus.BAD_REQUEST),
 )
 _REASONS: tuple[tuple[type[Exception], CloseCode, str], ...] = (
     (UnsupportedData, CloseCode.UNSUPPORTED_DATA, "unsupported data"),
     (InvalidMessage, CloseCode.INVALID_FRAME_PAYLOAD_DATA, "invalid message"),
+    # Names of topics are made of what clients send, as of path parameters.
+    (InvalidTopic, CloseCode.POLICY_VIOLATION, "invalid topic"),
 )
 
 
@@ -79,7 +83,9 @@ async def conclude_exception(websocket: WebSocket, endpoint: Endpoint, error: Ba
             await conclude(websocket)
         case WebSocketException():
             await _close(websocket, cause.code, cause.reason)
-        case UnsupportedData() | InvalidMessage() if websocket.state is not WebSocketState.CONNECTING:
+        case UnsupportedData() | InvalidMessage() | InvalidTopic() if (
+            websocket.state is not WebSocketState.CONNECTING
+        ):
             _fail_for_peer(websocket, endpoint, cause)
         case asyncio.CancelledError():
             await _conclude_cancelled(websocket)
@@ -139,7 +145,7 @@ def _http_answer(cause: Exception) -> _Answer | None:
         return cause.status_code, cause.detail, cause.headers, {}
     if isinstance(cause, InvalidParameters):
         return HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid parameters.", {}, {"errors": cause.errors}
-    for kind, status in _DJANGO_STATUSES:
+    for kind, status in _STATUSES:
         if isinstance(cause, kind):
             return _plain(status)
     return None

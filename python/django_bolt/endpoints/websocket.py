@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, overload
 
 from django.http import QueryDict, parse_cookie
 from django.utils.datastructures import CaseInsensitiveMapping
@@ -13,9 +13,11 @@ from django_bolt.compression import Compression
 from django_bolt.conf import bolt_settings
 from django_bolt.endpoints.connection import Connection
 from django_bolt.endpoints.headers import Headers, check_headers, join_headers
-from django_bolt.endpoints.json_messages import decoder_for, encode_json
 from django_bolt.endpoints.proxies import client_behind_proxies, is_secure_behind_proxies
 from django_bolt.exceptions import WrongState
+from django_bolt.json_messages import decoder_for, encode_json
+from django_bolt.topics.hub import Hub
+from django_bolt.topics.subscriptions import Filter, Subscription, Transform, make_callback
 
 if TYPE_CHECKING:
     from django_bolt.endpoints.endpoint import Endpoint
@@ -248,6 +250,61 @@ class WebSocket(Connection):
         """
         return self.iter_decoded(decoder_for(type))
 
+    def subscribe(
+        self,
+        *topics: str,
+        patterns: Iterable[str] = (),
+        filter: Filter | None = None,  # noqa: A002 - documented name
+        transform: Transform | None = None,
+    ) -> Subscription:
+        """Subscribe the client to topics: what is published on them is sent to it, without the handler.
+
+        It takes effect at the call, and lasts until `unsubscribe` or the end of the connection::
+
+            async with websocket.subscribe(f"room:{room_id}"):
+                async for message in websocket.iter_text():
+                    await apublish(f"room:{room_id}", message)
+
+        Await it, or use it in ``async with``, to be sure that what other processes publish from then on arrives.
+        Before `accept` nothing is sent. Who is subscribed several times gets a message once. Subscribing again replaces
+        the filter and the transformation.
+
+        Args:
+            topics: Names of topics.
+            patterns: Names that end with ``*`` and stand for every topic that begins so; apart, so that no name that
+                contains what a client sent becomes a pattern.
+            filter: Called with each message (`str` or `bytes`); returns whether to send it.
+            transform: Called with each message; returns what to send instead, or None for nothing: `str`, `bytes`, or
+                anything that has a JSON form. Both run for this client alone, in the thread that publishes.
+
+        Raises:
+            InvalidTopic: A name breaks a rule.
+            TypeError: No topic is named, or a filter or transformation is a coroutine function.
+            WebSocketDisconnect: The connection has ended.
+        """
+        if not topics and not patterns:
+            raise TypeError("subscribe() needs at least one topic or pattern")
+        callback = make_callback(self, filter, transform)
+        return Subscription(self._require_hub(), self, topics, patterns, callback)
+
+    async def unsubscribe(self, *names: str) -> None:
+        """End subscriptions, whoever began them; without names, all those of the handler.
+
+        It takes effect when awaited. What has been published before is still sent.
+
+        Args:
+            names: Topics and patterns. Those that the client is not subscribed to are left out.
+        """
+        hub, connection = self._require_hub(), cast(Any, self)
+        for name in names or self.topics:
+            hub.unsubscribe(connection, name)
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Topics and patterns that the client is subscribed to, in the order of subscribing."""
+        names = self.hub.topics_of(cast(Any, self)) if self.hub else ()
+        return tuple(name for name in names if not name.startswith("$"))
+
     def bind(self, endpoint: Endpoint, path_params: dict[str, str]) -> None:
         """Note which endpoint serves the connection; called once, by the dispatcher."""
         _fill(self, "_endpoint", endpoint)
@@ -266,6 +323,12 @@ class WebSocket(Connection):
     def _wished_compression(self) -> Compression | None:
         endpoint: Endpoint | None = getattr(self, "_endpoint", None)
         return endpoint.wished_compression() if endpoint else bolt_settings().compression
+
+    def _require_hub(self) -> Hub:
+        hub = self.hub
+        if not isinstance(hub, Hub):
+            raise WrongState("subscribe()", "served with topics", "served without a hub")
+        return hub
 
     def _no_endpoint(self) -> Endpoint:
         raise WrongState("endpoint", "routed", "not routed")

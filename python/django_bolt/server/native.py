@@ -9,6 +9,7 @@ from django_bolt import _core
 from django_bolt.conf import BoltSettings
 from django_bolt.endpoints.dispatch import Dispatcher
 from django_bolt.endpoints.websocket import WebSocket
+from django_bolt.topics.hub import Hub
 
 __all__ = ["NativeWebSocket", "make_reactor"]
 
@@ -25,6 +26,7 @@ def make_reactor(
     dispatcher: Dispatcher,
     settings: BoltSettings,
     http: Callable[[int, bytes, tuple[str, int] | None, bool], None] | None = None,
+    hub: Hub | None = None,
 ) -> _core.Reactor:
     """Make a reactor that shows each opening handshake to the dispatcher, with the limits of the settings.
 
@@ -33,8 +35,9 @@ def make_reactor(
         dispatcher: Gets each `NativeWebSocket`.
         settings: Limits and times.
         http: As for `django_bolt._core.Reactor`.
+        hub: Topics for the connections.
     """
-    return _core.Reactor(loop, NativeWebSocket, dispatcher, http, _options(settings))
+    return _core.Reactor(loop, NativeWebSocket, dispatcher, http, _options(settings), hub)
 
 
 def _options(settings: BoltSettings) -> _core.Options:

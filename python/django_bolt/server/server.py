@@ -26,6 +26,9 @@ from django_bolt.endpoints.websocket import WebSocket, WebSocketState
 from django_bolt.server.http import HTTPHandover, ReactorState
 from django_bolt.server.native import make_reactor
 from django_bolt.server.tls import Certificate, TLSListener
+from django_bolt.topics.control import receive as receive_control
+from django_bolt.topics.hub import Hub
+from django_bolt.topics.process_broker import make_server_broker
 
 __all__ = ["BoltServer"]
 
@@ -81,7 +84,9 @@ class BoltServer(Server):
         self.servers = []  # uvicorn's own, of which there are none
         loop = asyncio.get_running_loop()
         http = HTTPHandover(self.config, self.server_state, self.lifespan.state)
-        reactor = make_reactor(loop, self.dispatcher, self.settings, http)
+        self.hub = Hub(make_server_broker(self.settings), receive_control)
+        await self.hub.start()
+        reactor = make_reactor(loop, self.dispatcher, self.settings, http, self.hub)
         self.server_state.reactor = reactor
         reactor.start()
         await self._listen(sockets or [])
@@ -112,6 +117,7 @@ class BoltServer(Server):
         # As no task's business: it wakes tasks, and no task may run inside another.
         asyncio.get_running_loop().call_soon(self.reactor.close)
         await self._end_tasks()
+        await self.hub.stop()
 
     async def _drain(self) -> None:
         await self._close_all()

@@ -12,6 +12,9 @@ from django_bolt import _core
 from django_bolt.conf import bolt_settings
 from django_bolt.endpoints.dispatch import Dispatcher
 from django_bolt.server.native import make_reactor
+from django_bolt.topics.control import receive as receive_control
+from django_bolt.topics.hub import Hub
+from django_bolt.topics.process_broker import make_test_broker
 
 __all__ = ["BackgroundServer"]
 
@@ -60,7 +63,7 @@ class BackgroundServer:
             target=_run, args=[self._loop], name="django-bolt-test-server", daemon=True
         )
         self._thread.start()
-        self.call(self._start_reactor)
+        asyncio.run_coroutine_threadsafe(self._start_reactor(), self._loop).result()
 
     def stop(self) -> None:
         """Let the handlers end, cancel those that still run, wait for them, and end the thread.
@@ -72,6 +75,7 @@ class BackgroundServer:
             return
         try:
             asyncio.run_coroutine_threadsafe(self._stop_tasks(), self._loop).result()
+            asyncio.run_coroutine_threadsafe(self._hub.stop(), self._loop).result()
         finally:
             self.call(self.reactor.close)
             self._loop.call_soon_threadsafe(self._loop.stop)
@@ -93,8 +97,11 @@ class BackgroundServer:
         self._loop.call_soon_threadsafe(run)
         return outcome.result()
 
-    def _start_reactor(self) -> None:
-        self._reactor = make_reactor(asyncio.get_running_loop(), self.dispatcher, bolt_settings())
+    async def _start_reactor(self) -> None:
+        settings = bolt_settings()
+        self._hub = Hub(make_test_broker(settings), receive_control)
+        await self._hub.start()
+        self._reactor = make_reactor(asyncio.get_running_loop(), self.dispatcher, settings, hub=self._hub)
         self._reactor.start()
 
     async def _stop_tasks(self) -> None:

@@ -13,8 +13,8 @@ from typing import Any, Self
 
 from django_bolt import _core
 from django_bolt.close_codes import CloseCode
-from django_bolt.endpoints.json_messages import encode_json
 from django_bolt.exceptions import WebSocketDisconnect
+from django_bolt.json_messages import encode_json
 
 __all__ = ["HandshakeRejected", "WebSocketTestSession"]
 

@@ -1,1 +1,16 @@
 """Topics: what is published reaches every subscriber, in this process and in others."""
+
+from django_bolt.topics.publishing import Published, apublish, publish
+from django_bolt.topics.subscriptions import Subscription
+from django_bolt.topics.users import adisconnect_user, apublish_to_user, disconnect_user, publish_to_user
+
+__all__ = [
+    "Published",
+    "Subscription",
+    "adisconnect_user",
+    "apublish",
+    "apublish_to_user",
+    "disconnect_user",
+    "publish",
+    "publish_to_user",
+]

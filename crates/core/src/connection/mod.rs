@@ -103,8 +103,9 @@ impl Connection {
         Ok(result)
     }
 
+    /// See to it that what was queued is sent.
     #[inline]
-    fn follow_up(slf: &Bound<'_, Self>) -> PyResult<()> {
+    pub(crate) fn follow_up(slf: &Bound<'_, Self>) -> PyResult<()> {
         match slf.get().reactor.get() {
             Some(reactor) => Reactor::request_run(reactor.bind(slf.py())),
             None => Ok(()),
@@ -263,17 +264,16 @@ impl Connection {
     }
 
     /// Queue a message for a peer from elsewhere than its own handler: never waits and never raises for the peer's
-    /// sake. False if it is not open, or was just closed for being too slow.
+    /// sake. False if it is not open, or was just closed for being too slow. Runs no Python code; `follow_up` must.
+    #[inline]
     pub(crate) fn deliver(
         slf: &Bound<'_, Self>,
         opcode: Opcode,
         payload: &Payload<'_, '_>,
     ) -> PyResult<bool> {
-        let is_delivered = Self::with(slf, |state, env| {
+        Self::with(slf, |state, env| {
             state.phase == Phase::Open && state.push_or_close(env, opcode, payload)
-        })?;
-        Self::follow_up(slf)?;
-        Ok(is_delivered)
+        })
     }
 
     /// Whether the caller runs in this connection's own handler or in a task started from it.

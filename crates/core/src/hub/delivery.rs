@@ -58,40 +58,56 @@ impl<'a, 'py> Publication<'a, 'py> {
     /// # Errors
     ///
     /// What a callback raises; those that come after it get nothing.
-    pub(super) fn deliver(&self, hub: &Bound<'_, Hub>, name: &str) -> PyResult<usize> {
-        let plan = {
-            let topics = hub.get().topics.borrow_mut(hub.py());
-            let topic = topics.get(name);
-            if !topics.has_patterns() && !topic.is_some_and(Topic::has_callbacks) {
-                return self.deliver_natively(topic);
-            }
-            plan(hub.py(), &topics, name)
+    pub(super) fn deliver(&self, hub: &Bound<'py, Hub>, name: &str) -> PyResult<usize> {
+        let (count, last) = match self.deliver_natively(hub, name)? {
+            Ok(delivered) => delivered,
+            Err(plan) => self.deliver_by_plan(&plan)?,
         };
-        let mut count = 0;
-        for receiver in &plan {
-            count += usize::from(self.deliver_to(receiver)?);
+        // All connections of a hub belong to one reactor.
+        if let Some(connection) = last {
+            Connection::follow_up(&connection)?;
         }
         Ok(count)
     }
 
-    /// The fast way, on which no Python code runs, so that the topics may stay borrowed.
-    fn deliver_natively(&self, topic: Option<&Topic>) -> PyResult<usize> {
-        let mut count = 0;
+    /// The fast way, on which no Python code runs, so that the topics may stay borrowed; where patterns or callbacks
+    /// take part, it returns a plan instead.
+    fn deliver_natively(
+        &self,
+        hub: &Bound<'py, Hub>,
+        name: &str,
+    ) -> PyResult<Result<Delivered<'py>, Vec<Receiver>>> {
+        let py = self.data.py();
+        let topics = hub.get().topics.borrow_mut(py);
+        let topic = topics.get(name);
+        if topics.has_patterns() || topic.is_some_and(Topic::has_callbacks) {
+            return Ok(Err(plan(py, &topics, name)));
+        }
+        let (mut count, mut last) = (0, None);
         let payload = Payload::from_bytes_like(self.data.as_any())?;
         for member in topic.map_or(&[][..], Topic::members) {
             if member.get().id() != self.exclude {
-                let member = member.bind(self.data.py());
+                let member = member.bind(py);
                 count += usize::from(Connection::deliver(member, self.opcode, &payload)?);
+                last = Some(member);
             }
         }
-        Ok(count)
+        Ok(Ok((count, last.cloned())))
     }
 
-    fn deliver_to(&self, receiver: &Receiver) -> PyResult<bool> {
-        let connection = receiver.connection.bind(self.data.py());
-        if connection.get().id() == self.exclude {
-            return Ok(false);
+    fn deliver_by_plan(&self, plan: &[Receiver]) -> PyResult<Delivered<'py>> {
+        let (mut count, mut last) = (0, None);
+        for receiver in plan {
+            let connection = receiver.connection.bind(self.data.py());
+            if connection.get().id() != self.exclude {
+                count += usize::from(self.deliver_to(connection, receiver)?);
+                last = Some(connection);
+            }
         }
+        Ok((count, last.cloned()))
+    }
+
+    fn deliver_to(&self, connection: &Bound<'py, Connection>, receiver: &Receiver) -> PyResult<bool> {
         if receiver.is_plain {
             let payload = Payload::from_bytes_like(self.data.as_any())?;
             return Connection::deliver(connection, self.opcode, &payload);
@@ -109,6 +125,9 @@ impl<'a, 'py> Publication<'a, 'py> {
         Ok(false)
     }
 }
+
+/// How many connections got a message, and one of those that were tried.
+type Delivered<'py> = (usize, Option<Bound<'py, Connection>>);
 
 /// A connection that may get a publication.
 struct Receiver {

@@ -6,6 +6,9 @@
 mod delivery;
 mod topics;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
@@ -18,9 +21,23 @@ use topics::{Removed, Topic, Topics};
 #[pyclass(subclass, frozen, module = "django_bolt._core")]
 pub(crate) struct Hub {
     topics: GilCell<Topics>,
+    /// A reactor has it.
+    is_taken: AtomicBool,
 }
 
 impl Hub {
+    /// Give the hub to a reactor.
+    ///
+    /// # Errors
+    ///
+    /// RuntimeError if another has it.
+    pub(crate) fn take(&self) -> PyResult<()> {
+        if self.is_taken.swap(true, Ordering::Relaxed) {
+            return Err(PyRuntimeError::new_err("another reactor has this hub"));
+        }
+        Ok(())
+    }
+
     /// End the subscriptions of a connection that is over.
     pub(crate) fn forget(slf: &Bound<'_, Self>, connection: u64) -> PyResult<()> {
         let mut removed = Removed::default();
@@ -52,6 +69,7 @@ impl Hub {
     fn new(_arguments: &Bound<'_, PyTuple>, _options: Option<&Bound<'_, PyDict>>) -> Self {
         Self {
             topics: GilCell::new(Topics::default()),
+            is_taken: AtomicBool::new(false),
         }
     }
 

@@ -192,6 +192,9 @@ impl Reactor {
         options: Option<Options>,
         hub: Option<Py<Hub>>,
     ) -> PyResult<Self> {
+        if let Some(hub) = &hub {
+            hub.get().take()?;
+        }
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
         Ok(Self {

@@ -12,7 +12,7 @@ import pytest
 from django.utils.translation import gettext_lazy
 
 from django_bolt import InvalidMessage
-from django_bolt.endpoints.json_messages import decoder_for, encode_json
+from django_bolt.json_messages import decoder_for, encode_json
 
 
 class Move(msgspec.Struct):

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from django_bolt import BoltAPI, InvalidTopic, WebSocket, publish
+from django_bolt.testing import TestClient
+from django_bolt.topics.hub import running_hubs
+
+
+class Outcome:
+    """What an endpoint under test found."""
+
+    value: Any = None
+
+
+def run(body: Callable[[WebSocket], Any]) -> Any:
+    """Run a body as the handler of a connection, and return what it returns."""
+    api, outcome = BoltAPI(), Outcome()
+
+    @api.websocket("/ws")
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        outcome.value = await body(websocket)
+
+    with TestClient(api) as client, client.websocket_connect("/ws") as session:
+        assert session.wait_closed() == 1000
+    return outcome.value
+
+
+def test_the_end_of_the_block_ends_what_it_began() -> None:
+    async def body(websocket: WebSocket) -> list[tuple[str, ...]]:
+        seen = []
+        async with websocket.subscribe("a", "b") as outer:
+            assert outer.topics == ("a", "b")
+            seen.append(websocket.topics)
+            async with websocket.subscribe("b", patterns=["c*"]):
+                seen.append(websocket.topics)
+            seen.append(websocket.topics)
+        seen.append(websocket.topics)
+        return seen
+
+    assert run(body) == [("a", "b"), ("a", "b", "c*"), ("a", "b"), ()]
+
+
+def test_it_takes_effect_at_the_call() -> None:
+    async def body(websocket: WebSocket) -> tuple[str, ...]:
+        websocket.subscribe("a")
+        return websocket.topics
+
+    assert run(body) == ("a",)
+
+
+def test_unsubscribing() -> None:
+    async def body(websocket: WebSocket) -> list[tuple[str, ...]]:
+        subscription = await websocket.subscribe("a", "b", "c", "d")
+        await websocket.unsubscribe("a", "never")
+        seen = [websocket.topics]
+        await websocket.unsubscribe()
+        seen.append(websocket.topics)
+        subscription.unsubscribe()
+        return seen
+
+    assert run(body) == [("b", "c", "d"), ()]
+
+
+@pytest.mark.parametrize(
+    ("topics", "patterns"),
+    [(["a*"], []), (["$user:1"], []), ([""], []), ([], ["a"]), ([], ["a*b*"]), (["fine", "bad*"], [])],
+)
+def test_bad_names_change_nothing(topics: list[str], patterns: list[str]) -> None:
+    async def body(websocket: WebSocket) -> tuple[str, ...]:
+        with pytest.raises(InvalidTopic):
+            websocket.subscribe(*topics, patterns=patterns)
+        return websocket.topics
+
+    assert run(body) == ()
+
+
+def test_no_topic_at_all() -> None:
+    async def body(websocket: WebSocket) -> None:
+        with pytest.raises(TypeError, match="at least one topic"):
+            websocket.subscribe()
+
+    run(body)
+
+
+def test_a_filter_cannot_be_a_coroutine_function() -> None:
+    async def keep(message: str | bytes) -> bool:
+        return True
+
+    async def body(websocket: WebSocket) -> None:
+        with pytest.raises(TypeError, match="keep is a coroutine function"):
+            websocket.subscribe("a", filter=keep)  # type: ignore[arg-type]
+
+    run(body)
+
+
+def test_what_a_filter_raises_is_logged_and_nothing_is_sent(caplog: pytest.LogCaptureFixture) -> None:
+    api = BoltAPI()
+
+    def fail(message: str | bytes) -> bool:
+        raise LookupError("in the filter")
+
+    @api.websocket("/ws")
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.subscribe("a", filter=fail)
+        await websocket.subscribe("b")
+        publish("a", "x")
+        publish("b", "y")
+        await websocket.receive()
+
+    with TestClient(api) as client, client.websocket_connect("/ws") as session:
+        assert session.receive() == "y"
+    assert "in the filter" in caplog.text
+    assert "x" not in [record.getMessage() for record in caplog.records]
+
+
+def test_a_name_that_the_broker_refuses_is_not_subscribed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(websocket: WebSocket) -> tuple[str, ...]:
+        (hub,) = running_hubs()
+
+        def refuse(name: str) -> None:
+            raise InvalidTopic(name, "this broker has no patterns")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(hub.broker, "subscribe", refuse)
+            with pytest.raises(InvalidTopic, match="no patterns"):
+                websocket.subscribe(patterns=["a*"])
+        await asyncio.sleep(0)
+        return websocket.topics
+
+    assert run(body) == ()
