@@ -14,6 +14,7 @@ from django_bolt.topics.brokers.drops import DropReason
 __all__ = ["Broker", "BrokerStatus", "Deliver", "DropReason", "make_broker", "redacted"]
 
 BROKERS = {
+    "local": "django_bolt.topics.brokers.local.LocalBroker",
     "memory": "django_bolt.topics.brokers.memory.MemoryBroker",
 }
 """Classes by the scheme of their URLs, imported when used."""

@@ -13,6 +13,8 @@ import msgspec
 from django_bolt.conf import BoltSettings
 from django_bolt.exceptions import PublicationTooLarge
 from django_bolt.topics.brokers.drops import Drops
+from django_bolt.topics.brokers.interests import Interests
+from django_bolt.topics.process import process_id
 from django_bolt.topics.publication import Publication
 
 __all__ = ["Broker", "BrokerStatus", "Deliver"]
@@ -55,12 +57,17 @@ class Broker(ABC):
     Args:
         url: The setting ``BROKER``. It may hold credentials: never log it, but `redacted(url)`.
         settings: All settings.
+
+    Attributes:
+        drops: Counts what was dropped.
+        interests: What is subscribed to.
     """
 
     def __init__(self, url: str, settings: BoltSettings) -> None:
         self.url = url
         self.settings = settings
         self.drops = Drops()
+        self.interests = Interests()
         self._deliver: Deliver | None = None
 
     @abstractmethod
@@ -110,7 +117,8 @@ class Broker(ABC):
     def publish_soon(self, publication: Publication) -> None:
         """Queue a publication for other processes; any thread, never waits.
 
-        What cannot be handed over later is dropped, counted and logged.
+        What turns out later not to be taken is dropped, counted and logged; so is what one of several receiving
+        processes has no room for.
 
         Raises:
             BrokerUnavailable: An outage is known, or the queue is full.
@@ -146,14 +154,24 @@ class Broker(ABC):
         """Return the state and the counters."""
         return BrokerStatus(drops=self.drops.counts())
 
+    def _forget(self) -> None:
+        """Forget subscribers and counts, in the child after a fork."""
+        self._deliver = None
+        self.interests = Interests()
+        self.drops.renew()
+
     def _check_size(self, publication: Publication) -> None:
         limit = self.settings.max_publication_size
         if len(publication.data) > limit:
             raise PublicationTooLarge(publication.topic, len(publication.data), limit)
 
     def _hand_out(self, publication: Publication) -> None:
-        """Deliver; a fault of the receiving side must not end the receiving."""
-        if self._deliver is None:
+        """Deliver what came; a fault of the receiving side must not end the receiving."""
+        if (
+            self._deliver is None
+            or publication.origin == process_id()
+            or publication.topic not in self.interests
+        ):
             return
         try:
             self._deliver(publication)

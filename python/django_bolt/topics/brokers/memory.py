@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django_bolt.conf import BoltSettings
 from django_bolt.exceptions import WrongState
 from django_bolt.topics.brokers.base import Broker, BrokerStatus, Deliver
 from django_bolt.topics.publication import Publication
@@ -13,10 +12,6 @@ __all__ = ["MemoryBroker"]
 class MemoryBroker(Broker):
     """Publications stay in the process, whose subscribers have got them already."""
 
-    def __init__(self, url: str, settings: BoltSettings) -> None:
-        super().__init__(url, settings)
-        self._names: set[str] = set()
-
     async def start(self, deliver: Deliver) -> None:
         if self._deliver is not None:
             raise WrongState("start", "stopped", "started")
@@ -24,13 +19,13 @@ class MemoryBroker(Broker):
 
     async def stop(self) -> None:
         self._deliver = None
-        self._names.clear()
+        self.interests.clear()
 
     def subscribe(self, name: str) -> None:
-        self._names.add(name)
+        self.interests.add(name)
 
     def unsubscribe(self, name: str) -> None:
-        self._names.discard(name)
+        self.interests.discard(name)
 
     def publish_soon(self, publication: Publication) -> None:
         self._check_size(publication)
@@ -42,4 +37,4 @@ class MemoryBroker(Broker):
         self._check_size(publication)
 
     def status(self) -> BrokerStatus:
-        return BrokerStatus(subscriptions=len(self._names), drops=self.drops.counts())
+        return BrokerStatus(subscriptions=len(self.interests), drops=self.drops.counts())

@@ -1,0 +1,193 @@
+"""Sending to the serving processes of the project: from any thread, never held up by a slow one for long."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+
+from django_bolt.conf import BoltSettings
+from django_bolt.topics.brokers.drops import DropReason, Drops
+from django_bolt.topics.brokers.local.directory import RuntimeDirectory
+from django_bolt.topics.brokers.local.flushing import Flusher
+from django_bolt.topics.brokers.local.peer import Peer, PeerState
+
+__all__ = ["Sender"]
+
+logger = logging.getLogger("django_bolt.topics")
+
+
+class Sender:
+    """Writes frames to every serving process but its own.
+
+    What a socket does not take at once waits in the peer's outbox, up to ``BROKER_QUEUE_LIMIT``; a thread writes
+    it when the peer reads again. A peer that has taken nothing for ``BROKER_TIMEOUT`` is stalled: nobody waits
+    for it until it has caught up, and what its outbox has no room for is dropped.
+
+    Args:
+        directory: Where the processes are found.
+        settings: Bounds.
+        drops: Counts what a peer does not get.
+
+    Attributes:
+        own_name: Name of this process's own socket, if it has one.
+    """
+
+    def __init__(self, directory: RuntimeDirectory, settings: BoltSettings, drops: Drops) -> None:
+        self.own_name = ""
+        self._directory = directory
+        self._queue_limit = settings.broker_queue_limit
+        self._timeout = settings.broker_timeout
+        self._drops = drops
+        self._peers: dict[str, Peer] = {}
+        self._flusher: Flusher | None = None
+        self._changed = threading.Condition()
+
+    def renew(self) -> None:
+        """Begin anew in the child after a fork: connections are the parent's, and its threads are not here."""
+        self._changed = threading.Condition()
+        if self._flusher is not None:
+            self._flusher.close()
+            self._flusher = None
+        for peer in self._peers.values():
+            peer.close()
+        self._peers = {}
+        self._directory.forget()
+        self.own_name = ""
+
+    def send_soon(self, frame: bytes) -> list[Peer]:
+        """Send a frame without waiting.
+
+        Returns:
+            The peers that are worth waiting for.
+
+        Raises:
+            BrokerUnavailable: The directory cannot be used, or no connection be made. Others may have got it.
+        """
+        with self._changed:
+            self._refresh()
+            errors = [error for peer in self._peers.values() if (error := self._push(peer, frame))]
+            self._remove_ended()
+            blocked = self._blocked()
+            if blocked:
+                self._keep_flushing()
+        if errors:
+            raise self._directory.unavailable(errors[0].strerror or str(errors[0])) from errors[0]
+        return [peer for peer in blocked if peer.state is PeerState.READY]
+
+    def send(self, frame: bytes) -> None:
+        """Send a frame, and wait until the processes have taken it, for ``BROKER_TIMEOUT`` at most."""
+        with self._changed:
+            self._wait(self._peers.values(), lambda peer: self._has_room(peer, len(frame)))
+            self.wait(self.send_soon(frame))
+
+    def has_room(self, size: int) -> bool:
+        """Whether every process that is worth waiting for has room for a frame."""
+        with self._changed:
+            return all(self._has_room(peer, size) or is_lost(peer) for peer in self._peers.values())
+
+    def wait(self, peers: Iterable[Peer]) -> None:
+        """Wait until each peer has taken what waits now; whoever has not when the time is over is stalled."""
+        with self._changed:
+            marks = {peer: peer.pushed for peer in peers}
+            self._wait(marks, lambda peer: peer.flushed >= marks[peer])
+
+    def flush(self) -> None:
+        """Wait until everything is taken, for ``BROKER_TIMEOUT`` at most."""
+        with self._changed:
+            self.wait(self._blocked())
+
+    def close(self) -> None:
+        """End the connections. Sending again makes new ones."""
+        with self._changed:
+            for peer in self._blocked():
+                self._drops.add(DropReason.SLOW_PROCESS, describe(peer), peer.pushed - peer.flushed)
+            for peer in self._peers.values():
+                peer.close()
+            self._peers = {}
+            self._directory.forget()
+            if self._flusher is not None:
+                self._flusher.wake()
+
+    @property
+    def queued(self) -> int:
+        """Bytes that wait."""
+        with self._changed:
+            return sum(peer.queued for peer in self._peers.values())
+
+    def _blocked(self) -> list[Peer]:
+        return [peer for peer in self._peers.values() if peer.is_blocked]
+
+    def _has_room(self, peer: Peer, size: int) -> bool:
+        # An empty outbox takes any frame: a limit below the size of one must not stop everything.
+        return not peer.queued or peer.queued + size <= self._queue_limit
+
+    def _refresh(self) -> None:
+        names = self._directory.list_if_changed()
+        if names is None:
+            return
+        for name in self._peers.keys() - set(names):
+            self._peers.pop(name).close()
+        for name in names:
+            if name != self.own_name and name not in self._peers:
+                self._peers[name] = Peer(self._directory.path / name)
+
+    def _push(self, peer: Peer, frame: bytes) -> OSError | None:
+        if not self._has_room(peer, len(frame)):
+            self._drops.add(DropReason.SLOW_PROCESS, describe(peer))
+            return None
+        flushed = peer.flushed
+        try:
+            peer.push(frame)
+        except OSError as error:
+            self._drops.add(DropReason.UNAVAILABLE, describe(peer), peer.pushed - flushed)
+            peer.close()
+            return error
+        self._count_refused(peer, flushed)
+        return None
+
+    def _flush(self, peer: Peer) -> None:
+        """Write what a peer takes now; in the thread."""
+        flushed = peer.flushed
+        try:
+            peer.flush()
+        except OSError as error:  # such as too many open files; to be tried again
+            logger.debug("No connection to %s: %s", describe(peer), error)
+        self._count_refused(peer, flushed)
+
+    def _count_refused(self, peer: Peer, flushed: int) -> None:
+        if peer.state is PeerState.REFUSING:
+            self._drops.add(DropReason.UNCONFIRMED, describe(peer), peer.flushed - flushed)
+
+    def _remove_ended(self) -> None:
+        for name, peer in list(self._peers.items()):
+            if is_lost(peer):
+                del self._peers[name]
+                self._directory.forget()
+
+    def _keep_flushing(self) -> None:
+        if self._flusher is None or self._flusher.has_ended:
+            self._flusher = Flusher(self._changed, self._blocked, self._flush)
+        self._flusher.wake()
+
+    def _wait(self, peers: Iterable[Peer], is_done: Callable[[Peer], bool]) -> None:
+        waiting = [peer for peer in peers if peer.state is PeerState.READY]
+
+        def is_over() -> bool:
+            return all(is_done(peer) or peer.state is not PeerState.READY for peer in waiting)
+
+        if not self._changed.wait_for(is_over, self._timeout):
+            for peer in waiting:
+                if not is_done(peer):
+                    peer.state = PeerState.STALLED
+                    logger.warning("%s takes no publications; it may miss some", describe(peer))
+
+
+def is_lost(peer: Peer) -> bool:
+    """Whether a peer gets nothing any more."""
+    return peer.state in (PeerState.GONE, PeerState.REFUSING)
+
+
+def describe(peer: Peer) -> str:
+    """Name a peer for a log."""
+    return f"the process that listens on {peer.path}"
