@@ -2,6 +2,8 @@
 
 from django_bolt.close_codes import CloseCode
 from django_bolt.endpoints.api import BoltAPI
+from django_bolt.endpoints.dependencies.depends import Depends
+from django_bolt.endpoints.parameters.sources import Cookie, Header, Path, Query
 from django_bolt.endpoints.websocket import WebSocket, WebSocketState
 from django_bolt.exceptions import (
     BoltError,
@@ -38,17 +40,22 @@ __all__ = [
     "BoltError",
     "BrokerUnavailable",
     "CloseCode",
+    "Cookie",
+    "Depends",
     "EndpointCollision",
     "EnvironmentFailure",
     "HTTPException",
+    "Header",
     "InvalidHandler",
     "InvalidMessage",
     "InvalidParameters",
     "InvalidPath",
     "InvalidTopic",
+    "Path",
     "PeerError",
     "PublicationTooLarge",
     "Published",
+    "Query",
     "Subscription",
     "UnsupportedData",
     "UsageError",

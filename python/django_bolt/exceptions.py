@@ -127,7 +127,8 @@ class InvalidMessage(PeerError):
 
 
 ParameterError = TypedDict("ParameterError", {"parameter": str, "in": str, "message": str})
-"""A parameter that is missing or does not convert: its name, ``"path"`` or ``"query"``, and what is wrong."""
+"""A parameter that is missing or does not convert: its name in the request; ``"path"``, ``"query"``, ``"header"`` or
+``"cookie"``; and what is wrong."""
 
 
 class InvalidParameters(PeerError):

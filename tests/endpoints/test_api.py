@@ -27,7 +27,7 @@ def test_an_endpoint_knows_its_handler() -> None:
     api.websocket("/room/{room_id}", name="a room")(room)
     [endpoint] = api.endpoints
     assert (endpoint.path, endpoint.handler, endpoint.name) == ("/room/{room_id}", room, "a room")
-    assert [(entry.name, entry.source) for entry in endpoint.parameters.parameters] == [
+    assert [(entry.name, entry.source) for entry in endpoint.parameters.handler.parameters] == [
         ("room_id", "path"),
         ("page", "query"),
     ]
@@ -44,7 +44,7 @@ def test_one_handler_may_serve_several_paths() -> None:
     api = BoltAPI()
     api.websocket("/room/{room_id}")(api.websocket("/room")(room))
     assert [endpoint.path for endpoint in api.endpoints] == ["/room", "/room/{room_id}"]
-    assert api.endpoints[0].parameters.parameters[0].source == "query"
+    assert api.endpoints[0].parameters.handler.parameters[0].source == "query"
 
 
 def test_a_prefix_is_put_before_every_path() -> None:
@@ -55,7 +55,7 @@ def test_a_prefix_is_put_before_every_path() -> None:
 
     api.websocket("/ws")(handler)
     assert api.endpoints[0].path == "/{tenant}/chat/ws"
-    assert api.endpoints[0].parameters.parameters[0].source == "path"
+    assert api.endpoints[0].parameters.handler.parameters[0].source == "path"
     assert repr(api) == "<BoltAPI /{tenant}/chat with 1 endpoints>"
 
 
@@ -130,8 +130,8 @@ class Handler:
         (sync_handler, "sync_handler"),
         (generator, "generator"),
         (Handler, "Handler"),
-        (Handler(), "Handler object"),
-        (functools.partial(echo), "partial"),
+        (Handler(), "Handler.__call__"),
+        (functools.partial(echo), "echo"),
     ],
 )
 def test_only_a_coroutine_function_can_be_a_handler(handler: Any, place: str) -> None:

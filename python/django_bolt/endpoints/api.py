@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 from django_bolt.auth.backends import BaseAuthentication
 from django_bolt.auth.defaults import make_authentication, make_guards
 from django_bolt.auth.guards import BaseGuard
 from django_bolt.compression import Compression, make_compression
+from django_bolt.endpoints.dependencies.depends import check_dependencies
 from django_bolt.endpoints.endpoint import Endpoint
-from django_bolt.endpoints.handlers import Handler, adapt_handler
+from django_bolt.endpoints.handlers import Handler, adapt_handler, connection_first
 from django_bolt.endpoints.parameters import locate, plan_parameters
 from django_bolt.endpoints.routing import Router, parse_path
 from django_bolt.exceptions import InvalidPath
@@ -39,21 +41,31 @@ class BoltAPI:
         auth: Authentications, as instances or classes, of the endpoints that name none; None takes those of
             the settings, ``[]`` is none.
         guards: Guards likewise.
+        dependencies: What runs before the handler of every endpoint, as ``[Depends(function)]``, for what it does
+            or refuses.
         prefix: Put before every path, such as ``/chat``; it may have parameters.
 
     Raises:
-        TypeError: An authentication or guard is neither.
+        TypeError: An authentication or guard is neither, an entry of the dependencies is no `Depends`.
         InvalidPath: The prefix does not start with a slash, or ends with one.
     """
 
     def __init__(
-        self, *, auth: Authentications | None = None, guards: Guards | None = None, prefix: str = ""
+        self,
+        *,
+        auth: Authentications | None = None,
+        guards: Guards | None = None,
+        dependencies: Sequence[Any] = (),
+        prefix: str = "",
     ) -> None:
         if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
             raise InvalidPath(f"Prefix {prefix!r} must start with '/' and not end with it")
         self._auth = None if auth is None else make_authentication(auth)
         self._guards = None if guards is None else make_guards(guards)
+        self._dependencies = check_dependencies(dependencies)
         self._prefix = prefix
+        self.dependency_overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
+        """For tests: functions that run in place of those in `Depends`, from the next connection on."""
         self._router: Router[Endpoint] = Router()
         self._endpoints: list[Endpoint] = []
 
@@ -71,19 +83,21 @@ class BoltAPI:
         *,
         auth: Authentications | None = None,
         guards: Guards | None = None,
+        dependencies: Sequence[Any] = (),
         compression: bool | Mapping[str, Any] | None = None,
         name: str | None = None,
     ) -> Callable[[H], H]:
         """Declare the handler of a path.
 
         The handler is an ``async def``. Its parameter annotated `WebSocket`, else its first one, takes the
-        connection; those named in the path take path parameters; all others take query parameters, converted
-        by their annotation.
+        connection; those named in the path take path parameters; those marked by `Header`, `Cookie` or `Depends`
+        take these; all others take query parameters. All are converted by their annotation.
 
         Args:
             path: As in ``/ws/room/{room_id}``; ``{rest:path}`` at the end takes slashes too.
             auth: Authentications as instances or classes; None takes those of the API, ``[]`` is none.
             guards: Guards likewise.
+            dependencies: What runs before the handler, as ``[Depends(function)]``, after those of the API.
             compression: permessage-deflate for this endpoint: False for none, True for the defaults, a mapping of
                 options as in ``BOLT["COMPRESSION"]``; None takes what the settings say.
             name: A name for the endpoint; by default that of the function.
@@ -95,7 +109,8 @@ class BoltAPI:
             InvalidPath: The path cannot be served.
             InvalidHandler: The function, or its signature, cannot work.
             EndpointCollision: The API has an endpoint on that path already.
-            TypeError: An authentication or guard is neither an instance nor a class of one.
+            TypeError: An authentication or guard is neither an instance nor a class of one, an entry of the
+                dependencies is no `Depends`.
             ValueError: An option of compression is unknown or out of range.
         """
         wishes: Compression | Literal[False] | None = None
@@ -103,14 +118,25 @@ class BoltAPI:
             wishes = make_compression(compression) or False
         endpoint_auth = self._auth if auth is None else make_authentication(auth)
         endpoint_guards = self._guards if guards is None else make_guards(guards)
+        before = self._dependencies + check_dependencies(dependencies)
 
         def register(handler: H) -> H:
             adapted = adapt_handler(handler)
             pattern = parse_path(_join(self._prefix, path), locate(handler))
+            plan = partial(
+                plan_parameters,
+                adapted.signature,
+                pattern.names,
+                skip_first=adapted.skip_first,
+                dependencies=before,
+            )
+            parameters = plan()
             endpoint = Endpoint(
                 pattern=pattern,
-                handler=adapted.call,
-                parameters=plan_parameters(adapted.signature, pattern.names, skip_first=adapted.skip_first),
+                handler=connection_first(adapted, parameters),
+                parameters=parameters,
+                replan=plan,
+                overrides=self.dependency_overrides,
                 auth=endpoint_auth,
                 guards=endpoint_guards,
                 compression=wishes,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from django_bolt.auth.backends import BaseAuthentication
 from django_bolt.auth.guards import BaseGuard
@@ -24,6 +25,8 @@ class Endpoint:
         pattern: Its path.
         handler: The coroutine function that serves a connection.
         parameters: How to call it.
+        replan: Makes another plan, with ``overrides`` of dependencies.
+        overrides: Functions that run in place of dependencies, as they are at a connection.
         auth: Its authentications; None takes those of the settings.
         guards: Its guards; None takes those of the settings.
         compression: Its wishes for permessage-deflate; False is none, None takes those of the settings.
@@ -34,11 +37,21 @@ class Endpoint:
     pattern: PathPattern
     handler: Handler
     parameters: ParameterPlan
+    replan: Callable[..., ParameterPlan]
+    overrides: Mapping[Callable[..., Any], Callable[..., Any]]
     auth: tuple[BaseAuthentication, ...] | None
     guards: tuple[BaseGuard, ...] | None
     compression: Compression | Literal[False] | None
     name: str
     location: str
+
+    def plan(self) -> ParameterPlan:
+        """Return how to call the handler now.
+
+        Raises:
+            InvalidHandler: A function in `overrides` cannot run in place of a dependency.
+        """
+        return self.replan(overrides=self.overrides) if self.overrides else self.parameters
 
     def wished_compression(self) -> Compression | None:
         """Return what to wish of permessage-deflate; None to have none."""

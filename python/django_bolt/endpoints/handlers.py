@@ -7,10 +7,10 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from django_bolt.endpoints.parameters import locate
+from django_bolt.endpoints.parameters import ParameterPlan, locate
 from django_bolt.exceptions import InvalidHandler
 
-__all__ = ["AdaptedHandler", "Handler", "adapt_handler"]
+__all__ = ["AdaptedHandler", "Handler", "adapt_handler", "connection_first"]
 
 Handler = Callable[..., Coroutine[Any, Any, Any]]
 
@@ -20,13 +20,15 @@ class AdaptedHandler:
     """A handler as it is served, and the function of the user whose signature says what it takes.
 
     Attributes:
-        call: Coroutine function, called with the connection and the arguments.
+        call: What is called. If it is the user's function itself, the connection goes where that takes it. If
+            `skip_first`, it is called with the connection first, and again by its name among the arguments if
+            the user's function takes it.
         signature: The user's function.
         skip_first: Whether the first parameter of that function is no argument, as ``self`` of a method that is
             not bound.
     """
 
-    call: Handler
+    call: Callable[..., Any]
     signature: Callable[..., Any]
     skip_first: bool = False
 
@@ -43,3 +45,13 @@ def adapt_handler(handler: Any) -> AdaptedHandler:
         return AdaptedHandler(handler, handler)
     found = "a class" if inspect.isclass(handler) else "not one"
     raise InvalidHandler(f"{locate(handler)}: the handler must be an 'async def' function; this is {found}")
+
+
+def connection_first(adapted: AdaptedHandler, plan: ParameterPlan) -> Handler:
+    """Return what is called with the connection first, and with all other arguments by name."""
+    name, call = plan.handler.websocket, adapted.call
+    if name is None:
+        return call
+    if adapted.skip_first:
+        return lambda websocket, **arguments: call(websocket, **{name: websocket}, **arguments)
+    return lambda websocket, **arguments: call(**{name: websocket}, **arguments)

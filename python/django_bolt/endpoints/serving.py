@@ -10,6 +10,7 @@ from typing import Any
 from django_bolt.auth.admission import admit
 from django_bolt.auth.defaults import default_authentication, default_guards
 from django_bolt.conf import bolt_settings
+from django_bolt.endpoints.dependencies.running import resolve, run_with_cleanup
 from django_bolt.endpoints.endpoint import Endpoint
 from django_bolt.endpoints.outcome import conclude, conclude_exception
 from django_bolt.endpoints.refusals import RETRY
@@ -52,13 +53,13 @@ async def _prepare(websocket: WebSocket, endpoint: Endpoint, users: Tally) -> Co
     if authentications or guards:
         await admit(websocket, authentications, guards)
         _count_user(websocket, users)
-    plan = endpoint.parameters
-    query_params = websocket.query_params if plan.reads_query else None
-    arguments = plan.convert(websocket.path_params, query_params) if plan.reads_request else {}
+    plan = endpoint.plan()
+    gathered = plan.gather(websocket)
+    if plan.has_cleanup:
+        return run_with_cleanup(plan, websocket, gathered, endpoint.handler)
+    arguments = await resolve(plan, websocket, gathered, []) if plan.dependencies else gathered[0]
     websocket.release_request()
-    if plan.websocket is None:
-        return endpoint.handler(websocket, **arguments)
-    return endpoint.handler(**{plan.websocket: websocket}, **arguments)
+    return endpoint.handler(websocket, **arguments)
 
 
 def _count_user(websocket: WebSocket, users: Tally) -> None:

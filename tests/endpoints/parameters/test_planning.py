@@ -11,10 +11,11 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from django.http import QueryDict
 
 from django_bolt import InvalidHandler, InvalidParameters, WebSocket
 from django_bolt.endpoints.parameters import locate, plan_parameters
+
+from tests.memory_connection import MemoryConnection
 
 if TYPE_CHECKING:
     from collections import OrderedDict
@@ -90,7 +91,9 @@ def with_annotation(annotation: Any, default: Any = ...) -> Callable[..., Any]:
 
 
 def convert(handler: Callable[..., Any], query: str = "", **path: str) -> dict[str, Any]:
-    return plan_parameters(handler, tuple(path)).convert(path, QueryDict(query))
+    websocket = MemoryConnection(f"/?{query}")
+    websocket.path_params.update(path)
+    return plan_parameters(handler, tuple(path)).gather(websocket)[-1]
 
 
 def errors_of(handler: Callable[..., Any], query: str = "", **path: str) -> list[Any]:
@@ -190,7 +193,7 @@ def test_the_connection_goes_where_it_is_annotated(name: str) -> None:
     async def keyword(room: str, *, socket: WebSocket) -> None:
         """Do nothing."""
 
-    plan = plan_parameters({"first": first, "later": later, "keyword": keyword}[name], ("room",))
+    plan = plan_parameters({"first": first, "later": later, "keyword": keyword}[name], ("room",)).handler
     assert plan.websocket == (None if name == "first" else "socket")
     assert [parameter.name for parameter in plan.parameters] == ["room"]
 
@@ -202,8 +205,8 @@ def test_the_first_parameter_takes_the_connection_where_none_is_annotated() -> N
     async def anything(socket: Any, room: str) -> None:
         """Do nothing."""
 
-    assert plan_parameters(bare, ("room",)).websocket is None
-    assert plan_parameters(anything, ("room",)).websocket is None
+    assert plan_parameters(bare, ("room",)).handler.websocket is None
+    assert plan_parameters(anything, ("room",)).handler.websocket is None
 
 
 def test_a_method_is_read_without_its_self() -> None:
@@ -231,17 +234,6 @@ def test_an_annotation_of_the_return_value_need_not_resolve() -> None:
         raise NotImplementedError
 
     assert convert(handler, room="3") == {"room": 3}
-
-
-def test_a_plan_knows_what_it_reads() -> None:
-    nothing = plan_parameters(lambda websocket: None, ())
-    path = plan_parameters(with_annotation(int), ("value",))
-    query = plan_parameters(with_annotation(int), ())
-    assert [(plan.reads_request, plan.reads_query) for plan in (nothing, path, query)] == [
-        (False, False),
-        (True, False),
-        (True, True),
-    ]
 
 
 def test_a_place_names_module_function_file_and_line() -> None:
