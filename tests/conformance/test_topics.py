@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from tests.conformance.sites import Site, wait_until, with_bolt
-
-pytestmark = with_bolt(BROKER="memory://")
+from tests.conformance.sites import Site, wait_until
 
 
 def test_a_room(site: Site) -> None:

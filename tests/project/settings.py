@@ -29,6 +29,8 @@ FILE_UPLOAD_TEMP_DIR = DIRECTORY
 STATIC_ROOT = DIRECTORY / "static"
 
 BOLT: dict[str, Any] = json.loads(os.environ.get("TEST_PROJECT_BOLT", "{}"))
+# By itself, every server of the project on this machine would get what any of them publishes.
+BOLT.setdefault("BROKER", f"local://{DIRECTORY.name}")
 
 # Everything, so that a test can say what must not be in it.
 LOGGING = {

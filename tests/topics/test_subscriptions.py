@@ -56,7 +56,8 @@ def test_it_takes_effect_at_the_call() -> None:
 
 def test_unsubscribing() -> None:
     async def body(websocket: WebSocket) -> list[tuple[str, ...]]:
-        subscription = await websocket.subscribe("a", "b", "c", "d")
+        subscription = websocket.subscribe("a", "b", "c", "d")
+        await subscription
         await websocket.unsubscribe("a", "never")
         seen = [websocket.topics]
         await websocket.unsubscribe()

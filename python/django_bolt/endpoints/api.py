@@ -15,6 +15,7 @@ from django_bolt.endpoints.endpoint import Endpoint
 from django_bolt.endpoints.handlers import Handler, adapt_handler, connection_first
 from django_bolt.endpoints.parameters import locate, plan_parameters
 from django_bolt.endpoints.routing import Router, parse_path
+from django_bolt.endpoints.standing import plan_topics
 from django_bolt.exceptions import InvalidPath
 
 __all__ = ["BoltAPI"]
@@ -77,13 +78,14 @@ class BoltAPI:
         """The endpoints in the order of their declaration."""
         return tuple(self._endpoints)
 
-    def websocket(
+    def websocket(  # noqa: PLR0913 - every option by its name
         self,
         path: str,
         *,
         auth: Authentications | None = None,
         guards: Guards | None = None,
         dependencies: Sequence[Any] = (),
+        subscribe: str | Sequence[str] = (),
         compression: bool | Mapping[str, Any] | None = None,
         name: str | None = None,
     ) -> Callable[[H], H]:
@@ -98,6 +100,8 @@ class BoltAPI:
             auth: Authentications as instances or classes; None takes those of the API, ``[]`` is none.
             guards: Guards likewise.
             dependencies: What runs before the handler, as ``[Depends(function)]``, after those of the API.
+            subscribe: Topics and patterns that each connection is subscribed to from `accept` on, with path
+                parameters in braces: ``"room:{room_id}"``.
             compression: permessage-deflate for this endpoint: False for none, True for the defaults, a mapping of
                 options as in ``BOLT["COMPRESSION"]``; None takes what the settings say.
             name: A name for the endpoint; by default that of the function.
@@ -139,6 +143,7 @@ class BoltAPI:
                 overrides=self.dependency_overrides,
                 auth=endpoint_auth,
                 guards=endpoint_guards,
+                topics=plan_topics(subscribe, pattern.names, locate(handler)),
                 compression=wishes,
                 name=name or handler.__name__,
                 location=locate(handler),

@@ -13,6 +13,7 @@ from django_bolt.conf import bolt_settings
 from django_bolt.endpoints.handlers import Handler
 from django_bolt.endpoints.parameters import ParameterPlan
 from django_bolt.endpoints.routing import PathPattern
+from django_bolt.endpoints.standing import StandingTopics
 
 __all__ = ["Endpoint"]
 
@@ -29,6 +30,7 @@ class Endpoint:
         overrides: Functions that run in place of dependencies, as they are at a connection.
         auth: Its authentications; None takes those of the settings.
         guards: Its guards; None takes those of the settings.
+        topics: What its connections are subscribed to from the start.
         compression: Its wishes for permessage-deflate; False is none, None takes those of the settings.
         name: A name for it; by default that of the function.
         location: Where it is, as ``module.function (file:line)``.
@@ -41,6 +43,7 @@ class Endpoint:
     overrides: Mapping[Callable[..., Any], Callable[..., Any]]
     auth: tuple[BaseAuthentication, ...] | None
     guards: tuple[BaseGuard, ...] | None
+    topics: StandingTopics
     compression: Compression | Literal[False] | None
     name: str
     location: str

@@ -55,6 +55,9 @@ async def _prepare(websocket: WebSocket, endpoint: Endpoint, users: Tally) -> Co
         _count_user(websocket, users)
     plan = endpoint.plan()
     gathered = plan.gather(websocket)
+    if endpoint.topics:
+        topics, patterns = endpoint.topics.fill(websocket.path_params)
+        await websocket.subscribe(*topics, patterns=patterns)
     if plan.has_cleanup:
         return run_with_cleanup(plan, websocket, gathered, endpoint.handler)
     arguments = await resolve(plan, websocket, gathered, []) if plan.dependencies else gathered[0]

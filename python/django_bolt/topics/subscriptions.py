@@ -76,9 +76,8 @@ class Subscription:
             self._hub.unsubscribe(self._connection, name)
         self._added.clear()
 
-    def __await__(self) -> Generator[Any, Any, Self]:
-        yield from self._wait().__await__()
-        return self
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._wait().__await__()
 
     async def _wait(self) -> None:
         try:
@@ -88,7 +87,8 @@ class Subscription:
             logger.warning("Subscribed without the broker: %s", error)
 
     async def __aenter__(self) -> Self:
-        return await self
+        await self
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -14,7 +14,6 @@ import pytest
 
 from django_bolt import InvalidHandler, InvalidParameters, WebSocket
 from django_bolt.endpoints.parameters import locate, plan_parameters
-
 from tests.memory_connection import MemoryConnection
 
 if TYPE_CHECKING:
