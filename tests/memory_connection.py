@@ -48,6 +48,10 @@ class MemoryConnection(WebSocket):
     buffered_amount = 0
 
     @property
+    def hub(self) -> None:
+        return None
+
+    @property
     def ready_state(self) -> int:
         return self._ready_state
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from django_bolt import BoltAPI, WebSocket
+from django_bolt.auth import AuthResult, BaseAuthentication
 from django_bolt.testing import TestClient
 
 api = BoltAPI()
@@ -22,13 +23,19 @@ async def listen(websocket: WebSocket, topic: str) -> None:
         pass
 
 
-@api.websocket("/user/{user_id}")
+class PathAuthentication(BaseAuthentication):
+    """Believe the path."""
+
+    def authenticate(self, websocket: WebSocket) -> AuthResult:
+        """Return the user whom the path names."""
+        return AuthResult(websocket.path_params["user_id"], {})
+
+
+@api.websocket("/user/{user_id}", auth=[PathAuthentication])
 async def user(websocket: WebSocket, user_id: str) -> None:
     """Be a connection of a user."""
     await websocket.accept()
-    hub = websocket._require_hub()
-    hub.subscribe(websocket, f"$user:{user_id}")  # type: ignore[arg-type]
-    await websocket.send_text("subscribed")
+    await websocket.send_json(websocket.topics)
     async for _ in websocket:
         pass
 

@@ -53,6 +53,7 @@ async def _prepare(websocket: WebSocket, endpoint: Endpoint, users: Tally) -> Co
     if authentications or guards:
         await admit(websocket, authentications, guards)
         _count_user(websocket, users)
+        websocket.subscribe_user()
     plan = endpoint.plan()
     gathered = plan.gather(websocket)
     if endpoint.topics:

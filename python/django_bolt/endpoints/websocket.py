@@ -18,6 +18,7 @@ from django_bolt.exceptions import WrongState
 from django_bolt.json_messages import decoder_for, encode_json
 from django_bolt.topics.hub import Hub
 from django_bolt.topics.subscriptions import Filter, Subscription, Transform, make_callback
+from django_bolt.topics.users import user_topic
 
 if TYPE_CHECKING:
     from django_bolt.endpoints.endpoint import Endpoint
@@ -298,6 +299,12 @@ class WebSocket(Connection):
         hub, connection = self._require_hub(), cast(Any, self)
         for name in names or self.topics:
             hub.unsubscribe(connection, name)
+
+    def subscribe_user(self) -> None:
+        """Subscribe the client to what is published to its user, if it has one; called once it is admitted."""
+        user_id, hub = self.context.get("user_id"), self.hub
+        if user_id is not None and isinstance(hub, Hub):
+            hub.subscribe(cast(Any, self), user_topic(user_id))
 
     @property
     def topics(self) -> tuple[str, ...]:

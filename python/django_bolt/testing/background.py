@@ -75,8 +75,8 @@ class BackgroundServer:
             return
         try:
             asyncio.run_coroutine_threadsafe(self._stop_tasks(), self._loop).result()
-            asyncio.run_coroutine_threadsafe(self._hub.stop(), self._loop).result()
         finally:
+            asyncio.run_coroutine_threadsafe(self._hub.stop(), self._loop).result()
             self.call(self.reactor.close)
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
