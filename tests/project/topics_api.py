@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ async def room(websocket: WebSocket, room_id: str) -> None:
     """Everybody in the room gets what anybody in it says."""
     await websocket.accept()
     async with websocket.subscribe(f"room:{room_id}"):
-        await websocket.send_text("joined")
+        await websocket.send_text(f"joined {os.getpid()}")
         async for message in websocket.iter_text():
             await apublish(f"room:{room_id}", message)
 
