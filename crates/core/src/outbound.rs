@@ -11,7 +11,7 @@ use django_bolt_protocol::frame::{self, Opcode};
 use crate::payload::{HeldBytes, Payload, SharedBytes, SHARE_FROM};
 
 /// A run of small frames is closed at this length, so that what was sent can be freed piecewise, in bytes.
-const SEAL_AT: usize = 64 * 1024;
+pub(crate) const SEAL_AT: usize = 64 * 1024;
 /// Pieces given to one system call.
 const MAX_PIECES: usize = 32;
 /// A drained buffer larger than this is not kept, in bytes.

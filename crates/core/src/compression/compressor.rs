@@ -7,14 +7,14 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use django_bolt_protocol::deflate::{write_compressed_frame, Agreement, Config, Deflater};
-use django_bolt_protocol::frame::Opcode;
+use django_bolt_protocol::frame::{write_frame, Opcode};
 use django_bolt_protocol::reader::Role;
 
 use super::job::HeldMessage;
 use super::jobs::{Finished, JobId};
 use super::{Compressions, Parameters, KEEP_UP_TO};
-use crate::outbound::Outbound;
-use crate::payload::Payload;
+use crate::outbound::{Outbound, SEAL_AT};
+use crate::payload::{Payload, SHARE_FROM};
 
 /// Where a connection's messages go.
 pub(crate) struct Output<'a> {
@@ -46,15 +46,33 @@ struct Line {
 
 enum Held {
     Message(HeldMessage),
-    /// A whole frame as it is sent.
-    Frame(Vec<u8>),
+    /// Whole frames as they are sent.
+    Frames(Vec<u8>),
 }
 
 impl Held {
-    fn len(&self) -> usize {
+    fn cost(&self) -> usize {
         match self {
-            Self::Message(message) => message.len(),
-            Self::Frame(frame) => frame.len(),
+            Self::Message(message) => message.cost(),
+            Self::Frames(frames) => frames.len(),
+        }
+    }
+}
+
+impl Line {
+    fn push_message(&mut self, outbound: &mut Outbound, message: HeldMessage) {
+        outbound.hold(message.cost());
+        self.behind.push_back(Held::Message(message));
+    }
+
+    fn push_frame(&mut self, outbound: &mut Outbound, write: impl FnOnce(&mut Vec<u8>)) {
+        if !matches!(self.behind.back(), Some(Held::Frames(frames)) if frames.len() < SEAL_AT) {
+            self.behind.push_back(Held::Frames(Vec::new()));
+        }
+        if let Some(Held::Frames(frames)) = self.behind.back_mut() {
+            let before = frames.len();
+            write(frames);
+            outbound.hold(frames.len() - before);
         }
     }
 }
@@ -89,7 +107,7 @@ impl Compressor {
     /// Append a message, compressed where that makes it smaller; or put it off, if that takes long.
     pub(crate) fn push(&mut self, output: &mut Output<'_>, opcode: Opcode, payload: &Payload<'_, '_>) {
         if self.line.is_some() {
-            return self.push_behind(output, Held::Message(HeldMessage::new(opcode, payload)));
+            return self.push_behind(output, opcode, payload);
         }
         let is_done = if self.keeps_context() {
             self.push_with_context(output, opcode, payload)
@@ -103,8 +121,8 @@ impl Compressor {
 
     /// Append a frame behind all messages; false, with nothing done, if none waits.
     pub(crate) fn push_frame(&mut self, output: &mut Output<'_>, frame: &[u8]) -> bool {
-        if self.line.is_some() {
-            self.push_behind(output, Held::Frame(frame.to_vec()));
+        if let Some(line) = &mut self.line {
+            line.push_frame(output.outbound, |tail| tail.extend_from_slice(frame));
         }
         self.line.is_some()
     }
@@ -118,7 +136,7 @@ impl Compressor {
             self.own = finished.own.take();
         }
         let payload = finished.deflated.as_ref();
-        output.outbound.release(line.first.len());
+        output.outbound.release(line.first.cost());
         output.outbound.push_held(
             line.first.opcode,
             payload.is_some(),
@@ -153,10 +171,13 @@ impl Compressor {
         self.parameters.direction.context_takeover
     }
 
-    fn push_behind(&mut self, output: &mut Output<'_>, held: Held) {
-        if let Some(line) = &mut self.line {
-            output.outbound.hold(held.len());
-            line.behind.push_back(held);
+    fn push_behind(&mut self, output: &mut Output<'_>, opcode: Opcode, payload: &Payload<'_, '_>) {
+        let Some(line) = &mut self.line else { return };
+        let bytes = payload.as_bytes();
+        if bytes.len() < self.min_size.min(SHARE_FROM) {
+            line.push_frame(output.outbound, |tail| write_frame(tail, opcode, bytes, None));
+        } else {
+            line.push_message(output.outbound, HeldMessage::new(opcode, payload));
         }
     }
 
@@ -216,7 +237,7 @@ impl Compressor {
 
     /// Have a message compressed by a job, with what stands behind it.
     fn put_off(&mut self, output: &mut Output<'_>, first: HeldMessage, behind: VecDeque<Held>) {
-        output.outbound.hold(first.len());
+        output.outbound.hold(first.cost());
         let own = if self.keeps_context() {
             Some(self.own.take().unwrap_or_else(|| self.parameters.deflater()))
         } else {
@@ -236,7 +257,7 @@ impl Compressor {
         while let Some(held) = behind.pop_front() {
             match held {
                 Held::Message(message) if self.takes(message.len()) => {
-                    output.outbound.release(message.len());
+                    output.outbound.release(message.cost());
                     return self.put_off(output, message, behind);
                 }
                 held => push_plain(output.outbound, held),
@@ -247,9 +268,9 @@ impl Compressor {
 
 /// Append what was held as it is.
 fn push_plain(outbound: &mut Outbound, held: Held) {
-    outbound.release(held.len());
+    outbound.release(held.cost());
     match held {
         Held::Message(message) => outbound.push_held(message.opcode, false, &message.payload),
-        Held::Frame(frame) => outbound.append(|tail| tail.extend_from_slice(&frame)),
+        Held::Frames(frames) => outbound.append(|tail| tail.extend_from_slice(&frames)),
     }
 }

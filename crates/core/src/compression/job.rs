@@ -15,6 +15,9 @@ const PIECE: usize = 1024;
 /// So many bytes tell how small the whole will get; if it does not, the rest is left alone.
 const SAMPLE: usize = 32 * PIECE;
 
+/// What a message that waits costs besides its payload, in bytes: its places in queues, and references.
+const OVERHEAD: usize = 96;
+
 /// A message that waits for its turn.
 #[derive(Clone)]
 pub(crate) struct HeldMessage {
@@ -32,6 +35,11 @@ impl HeldMessage {
 
     pub(super) fn len(&self) -> usize {
         self.payload.len()
+    }
+
+    /// Bytes that it counts while it waits.
+    pub(super) fn cost(&self) -> usize {
+        self.len() + OVERHEAD
     }
 }
 
