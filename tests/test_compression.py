@@ -30,8 +30,8 @@ FLAGS = ["server_no_context_takeover", "client_no_context_takeover"]
 KIB = 1024
 FINAL, COMPRESSED = 0x80, 0x40
 """Bits of a frame's first byte."""
-SMALLEST, LARGEST = KIB, 256 * KIB
-"""Payloads that are compressed by default."""
+SMALLEST, WHOLE, LARGE = KIB, 64 * KIB, 1_000_000
+"""Payloads that are compressed by default: from the first on, in one go to the second, in slices beyond it."""
 
 
 # ── values ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -259,12 +259,14 @@ def test_windows() -> None:
     [
         (True, SMALLEST - 1, False),
         (True, SMALLEST, True),
-        (True, LARGEST, True),
-        (True, LARGEST + 1, False),
+        (True, WHOLE, True),
+        (True, WHOLE + 1, True),
+        (True, LARGE, True),
         ({"min_size": 100}, 99, False),
         ({"min_size": 100}, 100, True),
         ({"min_size": 10_000}, 9_999, False),
-        ({"min_size": LARGEST + 1}, LARGEST + 1, False),
+        ({"min_size": LARGE}, LARGE, True),
+        ({"min_size": LARGE + 1}, LARGE, False),
     ],
 )
 def test_sizes(wish: Any, size: int, is_compressed: bool) -> None:
@@ -275,7 +277,7 @@ def test_sizes(wish: Any, size: int, is_compressed: bool) -> None:
     assert not is_compressed or len(reply.payload) < size / 10
 
 
-@pytest.mark.parametrize("size", [SMALLEST, 50_000, LARGEST])
+@pytest.mark.parametrize("size", [SMALLEST, 50_000, LARGE])
 def test_what_does_not_get_smaller_is_sent_plain(size: int) -> None:
     noise = random.Random(2).randbytes(size)
     with offering(True) as client:

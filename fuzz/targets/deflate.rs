@@ -33,9 +33,12 @@ fuzz_target!(|data: &[u8]| {
             _ => {
                 let mut deflation = deflater.begin();
                 let piece = usize::from(cuts.first().copied().unwrap_or(7)) + 1;
-                payload
-                    .chunks(piece)
-                    .for_each(|part| deflation.push(part, &mut out));
+                for (number, part) in payload.chunks(piece).enumerate() {
+                    deflation.push(part, &mut out);
+                    if number == usize::from(cuts.last().copied().unwrap_or(0)) {
+                        deflation.flush(&mut out);
+                    }
+                }
                 deflater = deflation.finish(&mut out);
             }
         }

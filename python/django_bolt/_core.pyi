@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 __version__: Final[str]
 
 class _Compression(Protocol):
-    """Wishes for permessage-deflate; `django_bolt.conf.Compression` is one."""
+    """Wishes for permessage-deflate; `django_bolt.compression.Compression` is one."""
 
     @property
     def server_no_context_takeover(self) -> bool: ...
@@ -99,7 +99,7 @@ class Connection:
         """Reason of that Close frame."""
     @property
     def buffered_amount(self) -> int:
-        """Bytes queued for the peer and not yet taken by the kernel."""
+        """Bytes queued for the peer and not yet taken by the kernel; what is still to be compressed counts as it is."""
     def accept_handshake(
         self,
         subprotocol: str | None,
@@ -275,7 +275,7 @@ class Reactor:
         """The connections whose opening handshake has come and that have not ended."""
     @property
     def counters(self) -> dict[str, int]:
-        """accepted, opened, closed, rejected, slow_consumers, protocol_errors, rate_limited, handshake_timeouts, ping_timeouts since start."""
+        """accepted, opened, closed, rejected, slow_consumers, protocol_errors, rate_limited, handshake_timeouts, ping_timeouts, compression_slices since start."""
     def close(self) -> None:
         """Close every descriptor at once, without closing handshakes, and leave the loop. Idempotent."""
 

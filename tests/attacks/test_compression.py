@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import time
 import zlib
 from contextlib import ExitStack
@@ -194,4 +195,17 @@ def test_compressing_large_messages_does_not_hold_up_others(inflating: Server) -
             for peer in peers:
                 peer.take(2)
                 peer.take(int.from_bytes(peer.take(8), "big"))
+    assert bystander.slowest < 0.15
+
+
+def test_text_made_to_be_slow_does_not_hold_up_others(servers: Servers) -> None:
+    """At level 9 a KiB of it takes 1.5 ms; the echo of each client takes 0.2 seconds of work."""
+    server = servers.get(COMPRESSION={"level": 9})
+    text = "".join(random.Random(9).choices("ab", k=150 * KIB)).encode()
+    with Bystander(server) as bystander, ExitStack() as stack:
+        peers = [stack.enter_context(server.open("/echo", OFFER)) for _ in range(4)]
+        for peer in peers:
+            peer.send(frame(TEXT, text))
+        for peer in peers:
+            assert peer.take(1) == b"\xc1"
     assert bystander.slowest < 0.15

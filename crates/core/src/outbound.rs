@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use django_bolt_protocol::frame::{self, Opcode};
 
-use crate::payload::{Payload, SharedBytes, SHARE_FROM};
+use crate::payload::{HeldBytes, Payload, SharedBytes, SHARE_FROM};
 
 /// A run of small frames is closed at this length, so that what was sent can be freed piecewise, in bytes.
-const SEAL_AT: usize = 64 * 1024;
+pub(crate) const SEAL_AT: usize = 64 * 1024;
 /// Pieces given to one system call.
 const MAX_PIECES: usize = 32;
 /// A drained buffer larger than this is not kept, in bytes.
@@ -22,6 +22,8 @@ enum Piece {
     /// Frames that go to several connections.
     Encoded(Arc<[u8]>),
     Shared(SharedBytes),
+    /// A payload that waited for its turn.
+    Held(Arc<HeldBytes>),
 }
 
 impl Piece {
@@ -30,6 +32,7 @@ impl Piece {
             Self::Owned(bytes) => bytes,
             Self::Encoded(bytes) => bytes,
             Self::Shared(bytes) => bytes,
+            Self::Held(bytes) => bytes,
         }
     }
 }
@@ -43,11 +46,14 @@ pub(crate) struct Outbound {
     tail: Vec<u8>,
     /// Bytes of the first piece (or of the tail, if there is no piece) already sent.
     sent: usize,
+    /// Bytes of all these, and those held.
     queued: usize,
+    /// Bytes that somebody holds to append them later, and that count already.
+    held: usize,
 }
 
 impl Outbound {
-    /// Bytes queued.
+    /// Bytes queued, with those held.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.queued
@@ -56,6 +62,24 @@ impl Outbound {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.queued == 0
+    }
+
+    /// Whether there is something that can be sent now.
+    #[inline]
+    pub(crate) fn has_ready(&self) -> bool {
+        self.queued > self.held
+    }
+
+    /// Count bytes that will be appended later.
+    pub(crate) fn hold(&mut self, len: usize) {
+        self.queued += len;
+        self.held += len;
+    }
+
+    /// Count them no longer: they are appended now, in one form or another.
+    pub(crate) fn release(&mut self, len: usize) {
+        self.queued -= len;
+        self.held -= len;
     }
 
     /// Whether appending would have to allocate.
@@ -105,6 +129,18 @@ impl Outbound {
         self.pieces.push_back(Piece::Encoded(frames));
     }
 
+    /// Append a message whose payload was held; a large one is shared, not copied.
+    pub(crate) fn push_held(&mut self, opcode: Opcode, is_compressed: bool, payload: &Arc<HeldBytes>) {
+        let len = payload.len();
+        self.append(|tail| frame::write_header(tail, true, is_compressed, opcode, len, None));
+        if len < SHARE_FROM {
+            return self.append(|tail| tail.extend_from_slice(payload));
+        }
+        self.seal();
+        self.queued += len;
+        self.pieces.push_back(Piece::Held(Arc::clone(payload)));
+    }
+
     fn seal(&mut self) {
         if !self.tail.is_empty() {
             self.pieces
@@ -112,7 +148,7 @@ impl Outbound {
         }
     }
 
-    /// Write until everything is sent or the socket would block.
+    /// Write until everything that is ready is sent or the socket would block.
     ///
     /// # Errors
     ///
@@ -121,10 +157,10 @@ impl Outbound {
     /// Returns the number of bytes sent.
     pub(crate) fn flush(&mut self, socket: &mut impl Write) -> io::Result<usize> {
         let mut total = 0;
-        while self.queued > 0 {
+        while self.has_ready() {
             let wanted;
             let result = if self.pieces.is_empty() {
-                wanted = self.queued;
+                wanted = self.tail.len() - self.sent;
                 socket.write(&self.tail[self.sent..])
             } else {
                 let slices = self.slices();
@@ -170,7 +206,7 @@ impl Outbound {
             self.sent -= len;
             self.pieces.pop_front();
         }
-        if self.queued == 0 {
+        if !self.has_ready() {
             self.tail.clear();
             self.sent = 0;
         }

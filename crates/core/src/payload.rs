@@ -91,6 +91,31 @@ impl<'a, 'py> Payload<'a, 'py> {
             _ => None,
         }
     }
+
+    /// The payload for later; only what can still change was copied.
+    pub(crate) fn hold(&self) -> HeldBytes {
+        match self {
+            Self::Immutable { bytes, owner } => HeldBytes::Object(SharedBytes::new(bytes, owner)),
+            Self::Copied(bytes) => HeldBytes::Own(bytes.clone()),
+        }
+    }
+}
+
+/// Bytes that outlive the call which brought them.
+pub(crate) enum HeldBytes {
+    Object(SharedBytes),
+    Own(Vec<u8>),
+}
+
+impl Deref for HeldBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Object(bytes) => bytes,
+            Self::Own(bytes) => bytes,
+        }
+    }
 }
 
 /// The content of a `str` or `bytes` object, kept alive by a reference to it.
@@ -103,6 +128,9 @@ pub(crate) struct SharedBytes {
 // SAFETY: the pointer leads into memory that the owner keeps alive and that nobody writes to (see `deref`), so it may
 // be read from any thread; the owner itself is `Send` and `Sync`.
 unsafe impl Send for SharedBytes {}
+
+// SAFETY: as for `Send`: all that a shared reference allows is reading.
+unsafe impl Sync for SharedBytes {}
 
 impl SharedBytes {
     fn new(bytes: &[u8], owner: &Bound<'_, PyAny>) -> Self {

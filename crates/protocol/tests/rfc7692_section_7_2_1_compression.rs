@@ -147,6 +147,9 @@ fn section_7_2_1_a_message_may_be_compressed_piece_by_piece() {
                 while !rest.is_empty() {
                     let (piece, after) = rest.split_at(numbers.below(most).min(rest.len()));
                     deflation.push(piece, &mut out);
+                    if numbers.below(3) == 0 {
+                        deflation.flush(&mut out);
+                    }
                     rest = after;
                 }
                 deflater = deflation.finish(&mut out);
@@ -176,6 +179,24 @@ fn section_7_2_1_pieces_may_become_fragments() {
         deflate(&mut deflater, b"Hello"),
         [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]
     );
+}
+
+#[test]
+fn section_7_2_1_a_flush_shows_how_small_the_pieces_got() {
+    let mut numbers = Numbers::new(7212);
+    let (text, noise) = (json(&mut numbers, 50_000).into_bytes(), numbers.bytes(50_000));
+    for (payload, is_smaller) in [(text, true), (noise, false)] {
+        let mut out = Vec::new();
+        let mut deflation = deflater(NO_TAKEOVER, 9).begin();
+        deflation.push(&payload, &mut out);
+        deflation.flush(&mut out);
+        assert_eq!(out.len() < payload.len(), is_smaller);
+        let flushed = out.len();
+        deflation.flush(&mut out);
+        assert_eq!(out.len(), flushed, "there was nothing left to flush");
+        let _ = deflation.finish(&mut out);
+        assert!(Decoder::default().message(&out) == Some(payload));
+    }
 }
 
 #[test]

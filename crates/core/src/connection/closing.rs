@@ -39,8 +39,15 @@ impl State {
         self.closing.reason = reason.into();
         self.closing.sent = true;
         self.closing.finish_after_flush = fail;
-        self.queue(env, |tail| frame::write_close(tail, Some(code), reason, None));
+        self.queue_close(env, Some(code), reason);
         self.begin_closing(env);
+    }
+
+    /// Queue a Close frame; what was sent before goes before it.
+    pub(super) fn queue_close(&mut self, env: &mut Env<'_, '_>, code: Option<u16>, reason: &str) {
+        let mut close = Vec::with_capacity(frame::MAX_HEADER + frame::MAX_CONTROL_PAYLOAD);
+        frame::write_close(&mut close, code, reason, None);
+        self.queue_behind_messages(env, &close);
     }
 
     pub(super) fn begin_closing(&mut self, env: &mut Env<'_, '_>) {
@@ -68,6 +75,15 @@ impl State {
         }
     }
 
+    /// The closing handshake takes too long. What the peer could not have yet, for we compress it, gets its own time.
+    pub(super) fn on_closing_timeout(&mut self, env: &mut Env<'_, '_>) {
+        if self.give_up_compressing(env) {
+            self.set_deadline(env, env.options.close_timeout.after(env.now()));
+        } else {
+            self.abort(env);
+        }
+    }
+
     /// End TCP with a reset: the peer had its time, and the kernel shall not keep what it did not take.
     pub(super) fn abort(&mut self, env: &mut Env<'_, '_>) {
         if let Some(socket) = &self.socket {
@@ -88,7 +104,7 @@ impl State {
         self.outbound.clear();
         self.early = Vec::new();
         self.unparsed = Vec::new();
-        self.compressor = None;
+        self.drop_compressor(env);
         self.congested = false;
         env.queues.counters.closed += 1;
         self.release_waiters(env);

@@ -35,7 +35,7 @@ impl State {
                     self.on_ping_due(env);
                 }
             }
-            Phase::Closing | Phase::Draining => self.abort(env),
+            Phase::Closing | Phase::Draining => self.on_closing_timeout(env),
             Phase::Closed => {
                 env.queues.ended.push(self.token);
                 return self.task.take().map_or(Expired::Nothing, Expired::Cancel);
@@ -70,7 +70,7 @@ impl State {
         if answer_due > env.now() {
             return self.set_deadline(env, Some(answer_due));
         }
-        if self.inbound.is_full() || self.throttled_until.is_some() {
+        if self.inbound.is_full() || self.throttled_until.is_some() || self.is_compressing() {
             // We are the ones who do not read: the pong may be there. Look again later.
             return self.set_deadline(env, env.options.ping_timeout.after(env.now()));
         }

@@ -1,6 +1,7 @@
 //! The `Connection` class: what Python sees of one WebSocket. The stub documents each method.
 
 mod closing;
+mod compressing;
 mod heartbeat;
 mod inbound;
 mod rate;

@@ -254,7 +254,7 @@ impl State {
                     received: true,
                     finish_after_flush: false,
                 };
-                self.queue(env, |tail| frame::write_close(tail, code, "", None));
+                self.queue_close(env, code, "");
                 self.begin_closing(env);
             }
         }

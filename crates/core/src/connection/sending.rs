@@ -18,9 +18,9 @@ impl State {
     #[inline]
     pub(crate) fn push(&mut self, env: &mut Env<'_, '_>, opcode: Opcode, payload: &Payload<'_, '_>) {
         self.borrow_buffer(env);
-        match &mut self.compressor {
+        match &self.compressor {
             Some(compressor) if compressor.takes(payload.as_bytes().len()) => {
-                compressor.push(&mut self.outbound, &mut env.queues.deflaters, opcode, payload);
+                self.push_compressed(env, opcode, payload);
             }
             _ => self.outbound.push_message(opcode, payload),
         }
@@ -55,9 +55,13 @@ impl State {
     }
 
     /// Make room for so many bytes; false if the peer leaves too much unread. What a turn of the loop has queued was
-    /// not offered to the kernel yet, so that is done first.
+    /// not offered to the kernel yet, so that is done first; and what waits to be compressed waits for us, not for the
+    /// peer.
     pub(crate) fn make_room(&mut self, env: &mut Env<'_, '_>, len: usize) -> bool {
         if self.would_overflow(env.options, len) {
+            self.flush(env);
+        }
+        if self.would_overflow(env.options, len) && self.give_up_compressing(env) {
             self.flush(env);
         }
         !self.would_overflow(env.options, len)
@@ -111,14 +115,14 @@ impl State {
         let Ok(sent) = self.outbound.flush(&mut &*socket) else {
             return self.finish(env);
         };
-        self.blocked = !self.outbound.is_empty();
+        self.blocked = self.outbound.has_ready();
         if self.congested && sent > 0 {
             self.last_activity = env.now(); // a slow peer that takes bytes is alive, though its pong waits behind them
         }
         if self.congested && self.outbound.len() < LOW_WATER {
             self.end_congestion(env);
         }
-        if !self.blocked {
+        if self.outbound.is_empty() {
             self.after_flush(env);
         }
     }

@@ -57,7 +57,7 @@ impl Reactor {
         }
         if !this.is_closed.load(Ordering::Relaxed) {
             first_error.note(Self::set_alarm(slf));
-            if this.has_work(slf.py()) {
+            if this.has_work(slf.py()) || this.has_jobs(slf.py()) {
                 first_error.note(Self::request_run(slf));
             }
         }
@@ -155,7 +155,7 @@ impl Reactor {
         }
         self.forget_ended(slf, first_error);
         self.collect_timers(py);
-        let messages = self.queues.borrow_mut(py).deflaters.forget_messages();
+        let messages = self.queues.borrow_mut(py).compressions.end_turn();
         drop(messages);
     }
 

@@ -7,6 +7,7 @@
 //! Knows nothing of Django, nor of what an endpoint is.
 
 mod batch;
+mod compressing;
 mod entries;
 mod handshakes;
 mod queues;
@@ -107,6 +108,10 @@ impl Reactor {
 
     fn has_work(&self, py: Python<'_>) -> bool {
         self.queues.borrow_mut(py).has_work()
+    }
+
+    fn has_jobs(&self, py: Python<'_>) -> bool {
+        self.queues.borrow_mut(py).compressions.has_jobs()
     }
 
     /// See to it that the queues are worked off: at the end of the batch, or in the loop's next turn. From any thread.
@@ -318,8 +323,13 @@ impl Reactor {
 
     #[getter]
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let counters = self.queues.borrow_mut(py).counters;
-        counters.to_dict(py)
+        let (counters, slices) = {
+            let queues = self.queues.borrow_mut(py);
+            (queues.counters, queues.compressions.slices())
+        };
+        let counters = counters.to_dict(py)?;
+        counters.set_item("compression_slices", slices)?;
+        Ok(counters)
     }
 
     fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
@@ -385,7 +395,7 @@ impl Reactor {
     #[pyo3(name = "_run")]
     fn on_run(slf: &Bound<'_, Self>) -> PyResult<()> {
         slf.get().is_scheduled.store(false, Ordering::Relaxed);
-        Self::run_batch(slf, |_| ())
+        Self::run_batch(slf, |first_error| slf.get().compress(slf.py(), first_error))
     }
 
     /// A timer may be due. What has arrived counts first: a loop that was held up must not take it for silence.

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::awaitable::Awaitable;
-use crate::compression::SharedDeflaters;
+use crate::compression::Compressions;
 use crate::connection::Connection;
 
 /// Spare buffers kept for connections that begin to send.
@@ -25,8 +25,8 @@ pub(crate) struct Queues {
     pub(crate) deadlines: Vec<(u64, usize)>,
     /// Empty buffers with capacity.
     pub(crate) spare: Vec<Vec<u8>>,
-    /// Compressors that serve many connections.
-    pub(crate) deflaters: SharedDeflaters,
+    /// Compressors that serve many connections, and messages that wait for one.
+    pub(crate) compressions: Compressions,
     /// Spare states for compressed messages that are being read.
     pub(crate) inflaters: InflaterPool,
     pub(crate) counters: Counters,

@@ -9,6 +9,7 @@
 //! | client | [`offer`] into the request; [`accept_response`] over the response |
 //! | both | [`MessageReader::with_deflate`](crate::MessageReader::with_deflate) with [`Agreement::reading`] |
 //! | both | [`Deflater::new`] with [`Agreement::writing`]; [`write_compressed_frame`] |
+//! | both, for large messages | [`Deflater::begin`], [`Deflation::push`] piece by piece, [`Deflation::finish`] |
 //!
 //! Without context takeover nothing is held between messages: [`Deflater`]s may serve all connections of a
 //! thread whose [`Direction`]s are equal, and an [`InflaterPool`] lends readers their state message by message.
@@ -25,7 +26,7 @@ mod memory;
 mod negotiation;
 
 pub use config::{BadConfig, Config, MAX_WINDOW_BITS, MIN_WINDOW_BITS};
-pub use deflater::{write_compressed_frame, Deflater, Deflation, SLICE};
+pub use deflater::{write_compressed_frame, Deflater, Deflation};
 pub use inflater::InflaterPool;
 pub(crate) use inflater::Inflation;
 pub use memory::{deflater_size, INFLATER_SIZE};
