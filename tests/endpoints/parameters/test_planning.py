@@ -267,6 +267,11 @@ def test_an_override_is_planned_in_place_of_a_dependency() -> None:
     assert names_of(plan.dependencies[0].arguments) == ["seed"]
 
 
+def test_an_override_need_not_take_the_path_parameter() -> None:
+    plan = plan_parameters(handler, ("room",), overrides={get_user: lambda: "fake"})
+    assert plan.handler.extra == ()
+
+
 def circular_a(b: Annotated[int, Depends(lambda b: b)]) -> int:
     return b
 
