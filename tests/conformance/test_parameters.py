@@ -58,10 +58,13 @@ GOOD = [
 BAD = [
     ("int", "one"),
     ("int", "1.5"),
+    ("int", "1.0"),
     ("int", "0x10"),
     ("int", "1 2"),
     ("int", "9" * 5000),
     ("float", "a lot"),
+    ("float", "nan"),
+    ("float", "inf"),
     ("bool", "yes"),
     ("bool", "2"),
     ("uuid", "6f8c1c1e"),
@@ -69,6 +72,7 @@ BAD = [
     ("date", "28.02.2026"),
     ("datetime", "today"),
     ("decimal", "1,10"),
+    ("decimal", "NaN"),
     ("enum", "green"),
     ("enum", "RED"),
     ("int-enum", "3"),
@@ -76,14 +80,15 @@ BAD = [
     ("literal", "sideways"),
     ("int-literal", "3"),
     ("optional-int", "one"),
+    ("optional-int", "null"),
     ("optional-date", "soon"),
 ]
 
 
-def refusal_of(site: Site, path: str) -> Rejected:
+def refusal_of(site: Site, path: str, **headers: str) -> Rejected:
     """Connect and return the refusal."""
     with pytest.raises(Rejected) as refusal:
-        site.connect(path)
+        site.connect(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
     return refusal.value
 
 
@@ -208,3 +213,51 @@ def test_a_fixed_segment_wins(site: Site) -> None:
 def test_unknown_path(site: Site, path: str) -> None:
     refusal = refusal_of(site, path)
     assert (refusal.status, refusal.json()) == (404, {"detail": "Not Found"})
+
+
+def test_header_fields_and_cookies(site: Site) -> None:
+    headers = {"User-Agent": "test", "X-Version": "3", "Cookie": "a=b; site-theme=dark"}
+    websocket = site.connect("/parameters/sources/5?p=2", headers=headers)
+    assert websocket.receive() == "5, 2, 'test', 3, 'dark'"
+
+
+def test_bad_parameters_of_every_source_are_named(site: Site) -> None:
+    refusal = refusal_of(
+        site,
+        "/parameters/sources/0?p=10",
+        User_Agent="a name of more than twenty letters",
+        X_Version="new",
+        Cookie="site-theme=pink",
+    )
+    assert refusal.status == 422
+    assert refusal.json() == {
+        "detail": "Invalid parameters.",
+        "errors": [
+            {"parameter": "room", "in": "path", "message": "Expected `int` >= 1"},
+            {"parameter": "p", "in": "query", "message": "Expected `int` <= 9"},
+            {"parameter": "user-agent", "in": "header", "message": "Expected `str` of length <= 20"},
+            {"parameter": "x-version", "in": "header", "message": "Expected `int`, got `str`"},
+            {"parameter": "site-theme", "in": "cookie", "message": "Invalid enum value 'pink'"},
+        ],
+    }
+
+
+def test_groups(site: Site) -> None:
+    path = "/parameters/groups?q=abc&colours=red&colours=blue&since=2026-01-01&other=1"
+    websocket = site.connect(path, headers={"X-Version": "3"})
+    assert websocket.receive() == (
+        "Filters(search='abc', colours=[<Colour.RED: 'red'>, <Colour.BLUE: 'blue'>], "
+        "since=datetime.date(2026, 1, 1), limit=10), Client(x_version=3, x_platform='unknown')"
+    )
+
+
+def test_every_bad_member_of_a_group_is_named(site: Site) -> None:
+    refusal = refusal_of(site, "/parameters/groups?q=a&colours=green&since=soon&limit=0")
+    assert refusal.status == 422
+    assert [(error["parameter"], error["in"]) for error in refusal.json()["errors"]] == [
+        ("q", "query"),
+        ("colours", "query"),
+        ("since", "query"),
+        ("limit", "query"),
+        ("x-version", "header"),
+    ]

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from django_bolt import BoltAPI, EndpointCollision, InvalidHandler, InvalidPath, WebSocket
+from django_bolt import BoltAPI, Depends, EndpointCollision, InvalidHandler, InvalidPath, WebSocket
 from django_bolt.auth import AllowAny, IsAuthenticated, JWTAuthentication
 
 
@@ -110,35 +109,48 @@ def test_what_is_neither_authentication_nor_guard_is_refused(keyword: str, entry
         BoltAPI().websocket("/", **{keyword: [entry]})
 
 
-def sync_handler(websocket: WebSocket) -> None:
-    """Do nothing."""
+def test_what_cannot_be_a_handler_is_refused() -> None:
+    with pytest.raises(InvalidHandler, match="must be"):
+        BoltAPI().websocket("/")(functools.partial(echo))
 
 
-async def generator(websocket: WebSocket) -> AsyncIterator[int]:
-    """Yield nothing of use."""
-    yield 1
+def get_value() -> int:
+    return 5
 
 
-class Handler:
-    async def __call__(self, websocket: WebSocket) -> None:
+def test_dependencies_of_the_api_come_before_those_of_the_endpoint() -> None:
+    def other() -> None:
         """Do nothing."""
 
+    api = BoltAPI(dependencies=[Depends(other)])
+    api.websocket("/", dependencies=[Depends(get_value)])(echo)
+    calls = [dependency.call for dependency in api.endpoints[0].parameters.dependencies]
+    assert calls == [other, get_value]
 
-@pytest.mark.parametrize(
-    ("handler", "place"),
-    [
-        (sync_handler, "sync_handler"),
-        (generator, "generator"),
-        (Handler, "Handler"),
-        (Handler(), "Handler.__call__"),
-        (functools.partial(echo), "echo"),
-    ],
-)
-def test_only_a_coroutine_function_can_be_a_handler(handler: Any, place: str) -> None:
-    with pytest.raises(TypeError, match="must be an 'async def' function") as caught:
-        BoltAPI().websocket("/")(handler)
-    assert isinstance(caught.value, InvalidHandler)
-    assert place in str(caught.value)
+
+def test_a_dependency_may_take_a_parameter_of_the_prefix() -> None:
+    def check(tenant: int) -> None:
+        """Do nothing."""
+
+    api = BoltAPI(prefix="/{tenant}", dependencies=[Depends(check)])
+    api.websocket("/ws")(echo)
+    assert api.endpoints[0].parameters.dependencies[0].arguments.parameters[0].source == "path"
+
+
+def test_what_is_no_dependency_is_refused() -> None:
+    with pytest.raises(InvalidHandler, match="dependencies take"):
+        BoltAPI(dependencies=[get_value])
+    with pytest.raises(InvalidHandler, match="dependencies take"):
+        BoltAPI().websocket("/", dependencies=[get_value])
+
+
+def test_a_handler_may_take_the_connection_anywhere() -> None:
+    async def late(room_id: str, socket: WebSocket) -> None:
+        """Do nothing."""
+
+    api = BoltAPI()
+    assert api.websocket("/{room_id}")(late) is late
+    assert api.endpoints[0].parameters.handler.websocket == "socket"
 
 
 def test_two_endpoints_on_one_path_are_refused_at_once_and_both_named() -> None:

@@ -1,12 +1,15 @@
 """One endpoint for each type that a parameter may have, in the query and in the path."""
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum, IntEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from django_bolt import BoltAPI, WebSocket
+import msgspec
+
+from django_bolt import BoltAPI, Cookie, Header, Path, Query, WebSocket
 
 parameters_api = BoltAPI(prefix="/parameters")
 
@@ -101,3 +104,37 @@ async def two(websocket: WebSocket, first: str, second: int, third: int):
 @parameters_api.websocket("/two/fixed/{second}")
 async def fixed(websocket: WebSocket, second: str):
     await answer(websocket, "fixed", second)
+
+
+@parameters_api.websocket("/sources/{room}")
+async def sources(
+    websocket: WebSocket,
+    room: Annotated[int, Path(ge=1)],
+    page: Annotated[int, Query(alias="p", ge=1, le=9)] = 1,
+    user_agent: Annotated[str, Header(max_length=20)] = "unknown",
+    x_version: Annotated[int | None, Header()] = None,
+    theme: Annotated[Literal["dark", "light"], Cookie(alias="site-theme")] = "light",
+):
+    await answer(websocket, room, page, user_agent, x_version, theme)
+
+
+class Filters(msgspec.Struct):
+    """Several query parameters."""
+
+    search: Annotated[str, Query(alias="q", min_length=2)]
+    colours: list[Colour] = []
+    since: date | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
+
+
+@dataclass
+class Client:
+    """Several header fields."""
+
+    x_version: int
+    x_platform: str = "unknown"
+
+
+@parameters_api.websocket("/groups")
+async def groups(websocket: WebSocket, filters: Filters, client: Annotated[Client, Header()]):
+    await answer(websocket, filters, client)

@@ -21,8 +21,8 @@ class AdaptedHandler:
 
     Attributes:
         call: What is called. If it is the user's function itself, the connection goes where that takes it. If
-            `skip_first`, it is called with the connection first, and again by its name among the arguments if
-            the user's function takes it.
+            `skip_first`, it is called with the connection first, by position, and again by its name among the
+            arguments if the user's function takes it.
         signature: The user's function.
         skip_first: Whether the first parameter of that function is no argument, as ``self`` of a method that is
             not bound.
@@ -53,5 +53,5 @@ def connection_first(adapted: AdaptedHandler, plan: ParameterPlan) -> Handler:
     if name is None:
         return call
     if adapted.skip_first:
-        return lambda websocket, **arguments: call(websocket, **{name: websocket}, **arguments)
-    return lambda websocket, **arguments: call(**{name: websocket}, **arguments)
+        return lambda websocket, /, **arguments: call(websocket, **{name: websocket}, **arguments)
+    return lambda websocket, /, **arguments: call(**{name: websocket}, **arguments)

@@ -1,135 +1,33 @@
 from __future__ import annotations
 
-import enum
 import functools
-from collections.abc import Callable
-from datetime import UTC, date, datetime
-from decimal import Decimal
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Union
-from uuid import UUID
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-import msgspec
 import pytest
 
-from django_bolt import InvalidHandler, InvalidParameters, WebSocket
-from django_bolt.endpoints.parameters import locate, plan_parameters
-from tests.memory_connection import MemoryConnection
-
-if TYPE_CHECKING:
-    from collections import OrderedDict
+from django_bolt import Depends, InvalidHandler, WebSocket
+from django_bolt.endpoints.dependencies.depends import Dependency
+from django_bolt.endpoints.parameters import Parameter, locate, plan_parameters
+from tests.endpoints.parameters.requests import convert, errors_of, refusal_of, with_annotation
 
 
-class Colour(enum.Enum):
-    RED = "red"
-    BLUE = "blue"
+def names_of(plan: Any) -> list[str]:
+    return [entry.name for entry in plan.parameters]
 
 
-class Level(enum.IntEnum):
-    LOW = 1
-    HIGH = 2
+def calls_of(plan: Any) -> list[Any]:
+    return [dependency.call for dependency in plan.dependencies]
 
 
-class Unsupported:
-    pass
-
-
-UUID_TEXT = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
-CONVERSIONS = [
-    (str, "12", "12"),
-    (str, "", ""),
-    (int, "12", 12),
-    (int, "-3", -3),
-    (float, "1.5", 1.5),
-    (bool, "true", True),
-    (bool, "false", False),
-    (bool, "1", True),
-    (bool, "0", False),
-    (UUID, UUID_TEXT, UUID(UUID_TEXT)),
-    (date, "2024-02-29", date(2024, 2, 29)),
-    (datetime, "2024-02-29T12:00:00Z", datetime(2024, 2, 29, 12, tzinfo=UTC)),
-    (Decimal, "1.10", Decimal("1.10")),
-    (Colour, "red", Colour.RED),
-    (Level, "2", Level.HIGH),
-    (Literal["a", "b"], "b", "b"),
-    (Literal[1, 2], "2", 2),
-    (int | None, "5", 5),
-    (Optional[int], "5", 5),  # noqa: UP045 - as older code writes it
-    (Union[int, str], "x", "x"),  # noqa: UP007 - likewise
-    (Annotated[int, msgspec.Meta(ge=1)], "5", 5),
-]
-FAILURES = [
-    (int, "twelve"),
-    (int, ""),
-    (int, "1.5"),
-    (int, "9" * 5000),
-    (float, "x"),
-    (bool, "yes"),
-    (UUID, "x"),
-    (date, "2024-02-30"),
-    (datetime, "today"),
-    (Decimal, "x"),
-    (Colour, "green"),
-    (Level, "3"),
-    (Literal["a", "b"], "c"),
-    (int | None, "x"),
-    (Annotated[int, msgspec.Meta(ge=1)], "0"),
-]
-
-
-def with_annotation(annotation: Any, default: Any = ...) -> Callable[..., Any]:
-    """Make a handler with one parameter ``value``."""
-
-    async def handler(websocket: WebSocket, value: Any) -> None:
-        """Do nothing."""
-
-    handler.__annotations__["value"] = annotation
-    if default is not ...:
-        handler.__defaults__ = (default,)
-    return handler
-
-
-def convert(handler: Callable[..., Any], query: str = "", **path: str) -> dict[str, Any]:
-    websocket = MemoryConnection(f"/?{query}")
-    websocket.path_params.update(path)
-    return plan_parameters(handler, tuple(path)).gather(websocket)[-1]
-
-
-def errors_of(handler: Callable[..., Any], query: str = "", **path: str) -> list[Any]:
-    with pytest.raises(InvalidParameters) as caught:
-        convert(handler, query, **path)
-    return caught.value.errors
-
-
-def refusal_of(handler: Callable[..., Any], *path_names: str) -> str:
-    with pytest.raises(InvalidHandler) as caught:
-        plan_parameters(handler, path_names)
-    assert locate(handler) in str(caught.value)
-    return str(caught.value)
-
-
-@pytest.mark.parametrize(("annotation", "text", "expected"), CONVERSIONS)
-def test_text_is_converted_by_the_annotation(annotation: Any, text: str, expected: Any) -> None:
-    from_path = convert(with_annotation(annotation), value=text)
-    from_query = convert(with_annotation(annotation), f"value={text}")
-    assert from_path == from_query == {"value": expected}
-    assert type(from_path["value"]) is type(expected)
-
-
-@pytest.mark.parametrize(("annotation", "text"), FAILURES)
-def test_text_that_does_not_convert_is_named(annotation: Any, text: str) -> None:
-    [in_path] = errors_of(with_annotation(annotation), value=text)
-    [in_query] = errors_of(with_annotation(annotation), f"value={text}")
-    assert (in_path["parameter"], in_path["in"]) == ("value", "path")
-    assert (in_query["parameter"], in_query["in"]) == ("value", "query")
-    assert in_path["message"] == in_query["message"] != ""
+# ── the handler ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_every_bad_parameter_is_named() -> None:
     async def handler(websocket: WebSocket, room: int, page: int, size: int, ok: int = 1) -> None:
         """Do nothing."""
 
-    assert errors_of(handler, "size=x&ok=2", room="a") == [
+    assert errors_of(handler, "size=x&ok=2", path={"room": "a"}) == [
         {"parameter": "room", "in": "path", "message": "Expected `int`, got `str`"},
         {"parameter": "page", "in": "query", "message": "Missing"},
         {"parameter": "size", "in": "query", "message": "Expected `int`, got `str`"},
@@ -152,14 +50,12 @@ def test_without_an_annotation_text_stays_text() -> None:
     async def handler(websocket, room, page="1"):  # type: ignore[no-untyped-def]
         """Do nothing."""
 
-    assert convert(handler, "page=2", room="12") == {"room": "12", "page": "2"}
+    assert convert(handler, "page=2", path={"room": "12"}) == {"room": "12", "page": "2"}
 
 
 def test_a_list_takes_every_value_of_a_repeated_key() -> None:
     assert convert(with_annotation(list[int]), "value=1&value=2") == {"value": [1, 2]}
     assert convert(with_annotation(list[str]), "value=1") == {"value": ["1"]}
-    assert convert(with_annotation(list[Colour] | None, None), "value=red") == {"value": [Colour.RED]}
-    assert "$[1]" in errors_of(with_annotation(list[int]), "value=1&value=x")[0]["message"]
 
 
 def test_of_a_repeated_key_a_scalar_takes_the_last_value_as_django_does() -> None:
@@ -171,14 +67,14 @@ def test_unknown_query_keys_are_passed_over() -> None:
 
 
 def test_a_name_in_the_path_is_not_taken_from_the_query() -> None:
-    assert convert(with_annotation(int), "value=1", value="2") == {"value": 2}
+    assert convert(with_annotation(int), "value=1", path={"value": "2"}) == {"value": 2}
 
 
 def test_keyword_arguments_take_path_parameters_that_are_not_named() -> None:
     async def handler(websocket: WebSocket, a: int, **rest: str) -> None:
         """Do nothing."""
 
-    assert convert(handler, "c=3", a="1", b="2") == {"a": 1, "b": "2"}
+    assert convert(handler, "c=3", path={"a": "1", "b": "2"}) == {"a": 1, "b": "2"}
 
 
 @pytest.mark.parametrize("name", ["first", "later", "keyword"])
@@ -189,31 +85,47 @@ def test_the_connection_goes_where_it_is_annotated(name: str) -> None:
     async def later(room: str, socket: WebSocket) -> None:
         """Do nothing."""
 
-    async def keyword(room: str, *, socket: WebSocket) -> None:
+    async def keyword(*, socket: WebSocket, room: str) -> None:
         """Do nothing."""
 
-    plan = plan_parameters({"first": first, "later": later, "keyword": keyword}[name], ("room",)).handler
+    handler = {"first": first, "later": later, "keyword": keyword}[name]
+    plan = plan_parameters(handler, ("room",)).handler
     assert plan.websocket == (None if name == "first" else "socket")
-    assert [parameter.name for parameter in plan.parameters] == ["room"]
+    assert names_of(plan) == ["room"]
 
 
 def test_the_first_parameter_takes_the_connection_where_none_is_annotated() -> None:
     async def bare(socket, room: str):  # type: ignore[no-untyped-def]
         """Do nothing."""
 
-    async def anything(socket: Any, room: str) -> None:
+    async def anything(socket: Any, /, room: str) -> None:
         """Do nothing."""
 
-    assert plan_parameters(bare, ("room",)).handler.websocket is None
-    assert plan_parameters(anything, ("room",)).handler.websocket is None
+    for handler in (bare, anything):
+        plan = plan_parameters(handler, ("room",)).handler
+        assert (plan.websocket, names_of(plan)) == (None, ["room"])
 
 
-def test_a_method_is_read_without_its_self() -> None:
+def test_a_bound_method_is_read_without_its_self() -> None:
     class Rooms:
         async def enter(self, websocket: WebSocket, room: int) -> None:
             """Do nothing."""
 
-    assert convert(Rooms().enter, room="3") == {"room": 3}
+    assert convert(Rooms().enter, path={"room": "3"}) == {"room": 3}
+
+
+def test_a_method_that_is_not_bound_need_not_take_the_connection() -> None:
+    class Rooms:
+        async def enter(self, room: int) -> None:
+            """Do nothing."""
+
+        async def leave(self, websocket: WebSocket, room: int) -> None:
+            """Do nothing."""
+
+    enter = plan_parameters(Rooms.enter, ("room",), skip_first=True).handler
+    leave = plan_parameters(Rooms.leave, ("room",), skip_first=True).handler
+    assert (names_of(enter), enter.websocket) == (["room"], None)
+    assert (names_of(leave), leave.websocket) == (["room"], "websocket")
 
 
 def test_a_decorated_handler_is_read_through_its_decorator() -> None:
@@ -224,82 +136,11 @@ def test_a_decorated_handler_is_read_through_its_decorator() -> None:
     async def outer(*args: Any, **kwargs: Any) -> None:
         await inner(*args, **kwargs)
 
-    assert convert(outer, room="3") == {"room": 3}
-    assert locate(outer) == locate(inner)
+    assert convert(outer, path={"room": "3"}) == {"room": 3}
 
 
-def test_an_annotation_of_the_return_value_need_not_resolve() -> None:
-    async def handler(websocket: WebSocket, room: int) -> OrderedDict[str, int]:
-        raise NotImplementedError
-
-    assert convert(handler, room="3") == {"room": 3}
-
-
-def test_a_place_names_module_function_file_and_line() -> None:
-    function = with_annotation
-    line = function.__code__.co_firstlineno
-    assert locate(function) == f"{__name__}.with_annotation ({Path(__file__)}:{line})"
-    assert locate(print) == "builtins.print"
-
-
-@pytest.mark.parametrize(
-    "annotation",
-    [
-        Unsupported,
-        dict,
-        dict[str, int],
-        list,
-        list[Unsupported],
-        list[list[int]],
-        bytes,
-        object,
-        Any,
-        tuple[int],
-        set[int],
-    ],
-)
-def test_an_annotation_that_is_not_supported_is_refused(annotation: Any) -> None:
-    text = refusal_of(with_annotation(annotation))
-    assert "'value'" in text
-    assert "Literal" in text
-
-
-def test_a_union_that_cannot_be_told_apart_is_refused() -> None:
-    assert "more than one str-like type" in refusal_of(with_annotation(UUID | date))
-
-
-def test_a_list_in_the_path_is_refused() -> None:
-    assert "cannot be a list" in refusal_of(with_annotation(list[int]), "value")
-
-
-def test_an_annotation_that_does_not_resolve_is_refused() -> None:
-    async def handler(websocket: WebSocket, value: OrderedDict[str, int]) -> None:
-        """Do nothing."""
-
-    assert "'OrderedDict' is not defined" in refusal_of(handler)
-
-
-def test_a_path_parameter_that_the_handler_does_not_take_is_refused() -> None:
+def test_a_path_parameter_that_nobody_takes_is_refused() -> None:
     assert "the path has the parameter 'room'" in refusal_of(with_annotation(int), "room")
-
-
-def test_a_handler_without_a_place_for_the_connection_is_refused() -> None:
-    async def empty() -> None:
-        """Do nothing."""
-
-    async def only_path(room: str) -> None:
-        """Do nothing."""
-
-    async def other(page: int) -> None:
-        """Do nothing."""
-
-    async def keywords(**kwargs: str) -> None:
-        """Do nothing."""
-
-    assert "must take the WebSocket" in refusal_of(empty)
-    assert "is 'room'" in refusal_of(only_path, "room")
-    assert "is 'page'" in refusal_of(other)
-    assert "must take the WebSocket" in refusal_of(keywords)
 
 
 def test_signatures_that_cannot_be_filled_are_refused() -> None:
@@ -309,9 +150,168 @@ def test_signatures_that_cannot_be_filled_are_refused() -> None:
     async def positional_only(websocket: WebSocket, room: str, /) -> None:
         """Do nothing."""
 
-    async def two(one: WebSocket, other: WebSocket) -> None:
+    async def connection(room: str, websocket: WebSocket, /) -> None:
         """Do nothing."""
 
     assert "*args" in refusal_of(positional)
-    assert "positional-only" in refusal_of(positional_only)
-    assert "more than one" in refusal_of(two)
+    assert "'room' is positional-only" in refusal_of(positional_only)
+    assert "'websocket' is positional-only" in refusal_of(connection)
+
+
+# ── dependencies ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def get_settings() -> str:
+    return "settings"
+
+
+def get_database(settings: Annotated[str, Depends(get_settings)]) -> str:
+    return "database"
+
+
+def get_user(
+    websocket: WebSocket, room: str, database: Annotated[str, Depends(get_database)], token: str = ""
+) -> str:
+    return "user"
+
+
+async def handler(
+    websocket: WebSocket,
+    user: Annotated[str, Depends(get_user)],
+    settings: str = Depends(get_settings),
+) -> None:
+    """Do nothing."""
+
+
+def test_a_dependency_runs_once_and_after_what_it_needs() -> None:
+    plan = plan_parameters(handler, ("room",))
+    assert calls_of(plan) == [get_settings, get_database, get_user]
+    assert plan.handler.needs == (("user", 2), ("settings", 0))
+    user = plan.dependencies[2]
+    assert (user.arguments.websocket, user.arguments.needs) == ("websocket", (("database", 1),))
+    sources = [entry.source for entry in user.arguments.parameters if isinstance(entry, Parameter)]
+    assert sources == ["path", "query"]
+
+
+def test_without_cache_it_runs_for_each_who_needs_it() -> None:
+    async def fresh(
+        websocket: WebSocket,
+        a: Annotated[str, Depends(get_settings, use_cache=False)],
+        b: Annotated[str, Depends(get_settings, use_cache=False)],
+        c: Annotated[str, Depends(get_settings)],
+        d: Annotated[str, Depends(get_settings)],
+    ) -> None:
+        """Do nothing."""
+
+    plan = plan_parameters(fresh, ())
+    assert calls_of(plan) == [get_settings] * 3
+    assert [place for _, place in plan.handler.needs] == [0, 1, 2, 2]
+
+
+def test_dependencies_without_a_value_run_first() -> None:
+    plan = plan_parameters(handler, ("room",), dependencies=[Dependency(get_database, use_cache=True)])
+    assert calls_of(plan) == [get_settings, get_database, get_user]
+    assert calls_of(plan_parameters(with_annotation(int), (), dependencies=plan_dependencies())) == [
+        get_settings
+    ]
+
+
+def plan_dependencies() -> list[Any]:
+    return [Depends(get_settings)]
+
+
+def test_a_dependency_may_take_the_path_parameter() -> None:
+    async def nobody(websocket: WebSocket, database: Annotated[str, Depends(get_database)]) -> None:
+        """Do nothing."""
+
+    assert plan_parameters(handler, ("room",)).handler.extra == ()
+    assert "which the handler does not take" in refusal_of(nobody, "room")
+
+
+def test_a_dependency_that_is_not_hashable_is_shared_too() -> None:
+    @dataclass
+    class Limit:
+        number: int
+
+        def __call__(self, size: int) -> int:
+            return min(size, self.number)
+
+    limit = Limit(5)
+
+    async def limited(
+        websocket: WebSocket, a: Annotated[int, Depends(limit)], b: Annotated[int, Depends(limit)]
+    ) -> None:
+        """Do nothing."""
+
+    limited.__annotations__ |= {"a": Annotated[int, Depends(limit)], "b": Annotated[int, Depends(limit)]}
+    assert calls_of(plan_parameters(limited, ())) == [limit]
+
+
+def test_without_a_function_it_is_the_class_of_the_annotation() -> None:
+    plan = plan_parameters(with_annotation(Annotated[Pages, Depends()]), ())
+    assert calls_of(plan) == [Pages]
+    assert calls_of(plan_parameters(with_annotation(Pages, Depends()), ())) == [Pages]
+
+
+class Pages:
+    def __init__(self, page: int = 1) -> None:
+        self.page = page
+
+
+def test_an_override_is_planned_in_place_of_a_dependency() -> None:
+    def fake(seed: int) -> str:
+        return "fake"
+
+    plan = plan_parameters(handler, ("room",), overrides={get_database: fake})
+    assert calls_of(plan) == [fake, get_user, get_settings]
+    assert names_of(plan.dependencies[0].arguments) == ["seed"]
+
+
+def test_an_override_need_not_take_the_path_parameter() -> None:
+    plan = plan_parameters(handler, ("room",), overrides={get_user: lambda: "fake"})
+    assert plan.handler.extra == ()
+
+
+def circular_a(b: Annotated[int, Depends(lambda b: b)]) -> int:
+    return b
+
+
+def circular_b(a: Annotated[int, Depends(circular_a)]) -> int:
+    return a
+
+
+circular_a.__annotations__["b"] = Annotated[int, Depends(circular_b)]
+
+
+def test_a_circle_is_refused() -> None:
+    with pytest.raises(InvalidHandler, match=r"circle: .*handler -> circular_a -> circular_b -> circular_a"):
+        plan_parameters(with_annotation(Annotated[int, Depends(circular_a)]), ())
+
+
+def test_an_error_in_a_dependency_names_it_and_who_needs_it() -> None:
+    def wrong(value: dict[str, int]) -> int:
+        return 1
+
+    def between(it: Annotated[int, Depends(wrong)]) -> int:
+        return it
+
+    between.__annotations__["it"] = Annotated[int, Depends(wrong)]
+    needing = with_annotation(Annotated[int, Depends(between)])
+    with pytest.raises(InvalidHandler) as caught:
+        plan_parameters(needing, ())
+    text = str(caught.value)
+    assert text.startswith(f"{locate(wrong)}: parameter 'value' has the annotation dict[str, int]; ")
+    assert text.endswith(f"; a dependency of {locate(between)}; a dependency of {locate(needing)}")
+
+
+def test_a_dependency_that_cannot_be_filled_is_refused() -> None:
+    def positional(*args: int) -> int:
+        return 1
+
+    def connection(websocket: WebSocket, /) -> int:
+        return 1
+
+    for call, text in ((positional, "*args"), (connection, "positional-only"), (dict, "cannot be read")):
+        with pytest.raises(InvalidHandler) as caught:
+            plan_parameters(with_annotation(Annotated[int, Depends(call)]), ())
+        assert text in str(caught.value)

@@ -66,17 +66,15 @@ async def run_with_cleanup(
     except GeneratorExit:  # The loop is gone; nothing can be awaited any more.
         raise
     except BaseException as error:
-        outcome = await _clean_up(websocket, cleanups, error)
-        if outcome is error:
-            outcome = None
-            raise
-    else:
-        outcome = await _clean_up(websocket, cleanups, None)
+        outcome = error
+    # Not in the except clause: what is handled while a thread is asked for, asgiref raises in that thread again, and
+    # the frames there, which hold it, would become part of its traceback: a reference cycle.
+    outcome = await _clean_up(websocket, cleanups, outcome)
     try:
         if outcome is not None:
             raise outcome
     finally:
-        del outcome  # This frame is in its traceback, and would keep the connection alive.
+        del outcome  # This frame is in its traceback.
 
 
 async def _clean_up(

@@ -132,6 +132,8 @@ class _Planner:
         own = _keys_in_path(plan)
         if any(argument.kind is inspect.Parameter.VAR_KEYWORD for argument in arguments):
             return tuple(name for name in self._path_names if name not in own)
+        if self._overrides:  # What runs in place of a dependency need not take what that takes.
+            return ()
         taken = own.union(*(_keys_in_path(dependency.arguments) for dependency in self._planned))
         for name in self._path_names:
             if name not in taken:

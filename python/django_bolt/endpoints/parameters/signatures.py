@@ -54,7 +54,7 @@ def read_signature(call: Callable[..., Any], *, skip_first: bool = False) -> tup
         parameters = list(inspect.signature(call).parameters.values())[skip_first:]
     except (TypeError, ValueError) as error:
         raise UnsuitableError(f"its signature cannot be read ({error})") from None
-    hints = _type_hints(call)
+    hints = _type_hints(call) if parameters else {}
     filled = call.keywords if isinstance(call, functools.partial) else {}
     return tuple(
         Argument(parameter.name, hints.get(parameter.name), parameter.default, parameter.kind)
@@ -99,9 +99,10 @@ def _type_hints(call: Callable[..., Any]) -> dict[str, Any]:
     try:
         if inspect.isclass(function):
             return get_type_hints(function, include_extras=True)
-        annotations = {name: hint for name, hint in function.__annotations__.items() if name != "return"}
-        holder = SimpleNamespace(__annotations__=annotations)
-        return get_type_hints(holder, globalns=function.__globals__, include_extras=True)
+        annotations = getattr(function, "__annotations__", {})  # which built-in functions have not
+        named = {name: hint for name, hint in annotations.items() if name != "return"}
+        names = getattr(function, "__globals__", {})
+        return get_type_hints(SimpleNamespace(__annotations__=named), globalns=names, include_extras=True)
     except Exception as error:
         raise UnsuitableError(
             f"its annotations cannot be resolved ({type(error).__name__}: {error}); "

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from django_bolt import InvalidHandler, WebSocket
+from django_bolt.endpoints.handlers import AdaptedHandler, adapt_handler, connection_first
+from django_bolt.endpoints.parameters import plan_parameters
+
+
+async def echo(websocket: WebSocket) -> None:
+    """Do nothing."""
+
+
+def sync_handler(websocket: WebSocket) -> None:
+    """Do nothing."""
+
+
+async def generator(websocket: WebSocket) -> AsyncIterator[int]:
+    """Yield nothing of use."""
+    yield 1
+
+
+class Handler:
+    async def __call__(self, websocket: WebSocket) -> None:
+        """Do nothing."""
+
+    async def method(self, websocket: WebSocket, room: str) -> Any:
+        """Return what it was given."""
+        return self, websocket, room
+
+
+def test_a_coroutine_function_is_served_as_it_is() -> None:
+    assert adapt_handler(echo) == AdaptedHandler(echo, echo)
+    method = Handler().method
+    assert adapt_handler(method).call == method
+
+
+@pytest.mark.parametrize(
+    ("handler", "place"),
+    [
+        (sync_handler, "sync_handler"),
+        (generator, "generator"),
+        (Handler, "Handler"),
+        (Handler(), "Handler.__call__"),
+        (functools.partial(echo), "echo"),
+    ],
+)
+def test_only_a_coroutine_function_can_be_a_handler(handler: Any, place: str) -> None:
+    with pytest.raises(TypeError, match="must be an 'async def' function") as caught:
+        adapt_handler(handler)
+    assert isinstance(caught.value, InvalidHandler)
+    assert place in str(caught.value)
+
+
+async def test_the_connection_is_passed_where_the_handler_takes_it() -> None:
+    async def first(socket: Any, room: str) -> Any:
+        return socket, room
+
+    async def later(room: str, socket: WebSocket) -> Any:
+        return socket, room
+
+    for handler in (first, later):
+        adapted = adapt_handler(handler)
+        serve = connection_first(adapted, plan_parameters(handler, ("room",)))
+        assert await serve("connection", room="5") == ("connection", "5")
+
+
+async def test_what_serves_a_method_is_given_the_connection_and_the_arguments_of_the_method() -> None:
+    async def serve(websocket: Any, /, **arguments: Any) -> Any:
+        return websocket, arguments
+
+    adapted = AdaptedHandler(serve, Handler.method, skip_first=True)
+    plan = plan_parameters(Handler.method, ("room",), skip_first=True)
+    assert await connection_first(adapted, plan)("connection", room="5") == (
+        "connection",
+        {"websocket": "connection", "room": "5"},
+    )
