@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -125,9 +126,13 @@ class TestClient(Client):
         steps = SessionSteps(
             connection, self._serving.dispatcher, self.timeout, self.raise_handler_exceptions
         )
-        session = WebSocketTestSession(steps, self._server.connect())
+        session = WebSocketTestSession(steps, self._connect())
         self._sessions.append(session)
         try:
             return session.open()
         finally:
             store_cookies(self.cookies, connection)
+
+    def _connect(self) -> socket.socket:
+        """Return the client's end of a new connection, on which nothing was sent yet."""
+        return self._server.connect()
