@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -47,7 +48,8 @@ SETTINGS = """
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A project with two APIs, of which one is found."""
-    monkeypatch.setenv("PYTHONPATH", f"{pytester.path}:{ROOT / 'python'}:{ROOT}")
+    for directory in (ROOT / "python", ROOT, pytester.path):
+        monkeypatch.setenv("PYTHONPATH", str(directory), prepend=os.pathsep)
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "site_settings")
     pytester.makepyfile(site_api=PROJECT, site_settings=SETTINGS)
     return pytester
