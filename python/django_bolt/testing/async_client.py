@@ -71,7 +71,7 @@ class AsyncTestClient(AsyncClient):
     async def __aenter__(self) -> Self:
         if self._loop is not None:
             raise RuntimeError("The client is open already: one with statement at a time.")
-        self._serving.start()
+        await self._serving.start()
         self._loop = asyncio.get_running_loop()
         return self
 

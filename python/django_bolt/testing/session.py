@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
 from django_bolt.close_codes import CloseCode
-from django_bolt.json_messages import encode_json
 from django_bolt.exceptions import WebSocketDisconnect
+from django_bolt.json_messages import encode_json
 from django_bolt.testing.state import SessionState
 from django_bolt.testing.steps import HandlerEnd, SessionSteps, Step, Steps, Until, Written
 

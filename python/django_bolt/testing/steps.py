@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from django_bolt.close_codes import CloseCode
-from django_bolt.json_messages import decoder_for
 from django_bolt.exceptions import WebSocketDisconnect
+from django_bolt.json_messages import decoder_for
 from django_bolt.testing.connection import ClientConnection, HandshakeRejected
 from django_bolt.testing.handlers import HandlerRecord, ObservedDispatcher
 from django_bolt.testing.serving import LEAVE_TIMEOUT
