@@ -36,7 +36,12 @@ def site(
         live.close()
         return
     caplog.set_level(logging.DEBUG)
-    with override_settings(BOLT={"API": ["tests.project.api"], **bolt}), TestClient() as client:
+    with (
+        override_settings(BOLT={"API": ["tests.project.api"], **bolt}),
+        TestClient(
+            raise_handler_exceptions=False
+        ) as client,  # for the client to see what it sees of a live server
+    ):
         within = TestClientSite(client, caplog, capsys)
         yield within
         within.close()

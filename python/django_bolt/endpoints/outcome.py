@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
 from http.client import responses
@@ -28,10 +29,13 @@ from django_bolt.exceptions import (
     WebSocketException,
 )
 
-__all__ = ["conclude", "conclude_exception", "log_refusal", "refuse"]
+__all__ = ["conclude", "conclude_exception", "error_observers", "log_refusal", "refuse"]
 
 logger = logging.getLogger("django_bolt.endpoint")
 handshake_logger = logging.getLogger("django_bolt.handshake")
+
+error_observers: list[Callable[[WebSocket, BaseException], None]] = []
+"""Called with each error of a handler that is logged, before its client is told of it. They must not raise."""
 
 # What a Django view may raise has the meaning that it has there.
 _STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
@@ -181,6 +185,8 @@ async def _conclude_cancelled(websocket: WebSocket) -> None:
 
 
 def _log(websocket: WebSocket, endpoint: Endpoint, error: BaseException) -> None:
+    for observe in tuple(error_observers):
+        observe(websocket, error)
     client = websocket.client
     logger.error(
         "Connection %s from %s: %s raised at %s",

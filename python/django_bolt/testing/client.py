@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlencode
 
-from django_bolt import _core
+from django.test import Client
+from django.utils.asyncio import async_unsafe
+
 from django_bolt.endpoints.api import BoltAPI
 from django_bolt.endpoints.autodiscovery import discover
-from django_bolt.endpoints.dispatch import Dispatcher
 from django_bolt.testing.background import BackgroundServer
+from django_bolt.testing.handlers import raise_errors
+from django_bolt.testing.opening import Headers, Opening, store_cookies
+from django_bolt.testing.serving import Serving
 from django_bolt.testing.session import WebSocketTestSession
+from django_bolt.testing.steps import SessionSteps
 
 __all__ = ["TestClient"]
 
-Headers = Mapping[str, str] | Iterable[tuple[str, str]]
+IN_A_LOOP = (
+    "TestClient blocks, and this test runs on an event loop: use AsyncTestClient in 'async def' tests, "
+    "with 'async with AsyncTestClient(...) as client' and 'await client.websocket_connect(...)'."
+)
 
 
-class TestClient:
+class TestClient(Client):
     """Connects to endpoints in a test, without a server or a port.
 
     What passes here is what runs: the endpoints are served by the native core over a socket pair, in a thread with an
@@ -31,21 +38,40 @@ class TestClient:
                 ws.send_text("Hello")
                 assert ws.receive_text() == "Echo: Hello"
 
+    It is a `django.test.Client` too: ``get``, ``post``, ``login``, ``force_login`` and the rest ask the same site
+    over HTTP, and ``cookies`` go with both.
+
     Args:
         apis: The API or APIs to test; none: those of the project, as ``runbolt`` finds them.
         host: Value of the ``Host`` header field. Django's test runner allows the default.
         timeout: Seconds that a session waits for the server before it raises TimeoutError.
+        raise_handler_exceptions: Whether an exception for which the client is told of an internal error (HTTP 500,
+            Close 1011) is raised in the test: once, by the session that learns of it, else by the end of the client.
+        headers: Header fields of every request and opening handshake.
+        options: Other arguments of `django.test.Client`.
     """
 
     __test__ = False  # pytest takes every class called Test… for one of tests
 
-    def __init__(self, *apis: BoltAPI, host: str = "testserver", timeout: float = 5.0) -> None:
+    def __init__(
+        self,
+        *apis: BoltAPI,
+        host: str = "testserver",
+        timeout: float = 5.0,
+        raise_handler_exceptions: bool = True,
+        headers: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(headers={"Host": host, **(headers or {})}, **options)
         self.host = host
         self.timeout = timeout
-        self._dispatcher = Dispatcher(apis or discover())
-        self._server = BackgroundServer(self._dispatcher)
+        self.raise_handler_exceptions = raise_handler_exceptions
+        self._default_headers = dict(headers or {})
+        self._serving = Serving(apis or discover())
+        self._server = BackgroundServer(self._serving)
         self._sessions: list[WebSocketTestSession] = []
 
+    @async_unsafe(IN_A_LOOP)
     def __enter__(self) -> Self:
         self._server.start()
         return self
@@ -56,8 +82,11 @@ class TestClient:
         for session in self._sessions:
             session.vanish()
         self._sessions.clear()
-        self._server.stop()
+        errors = self._server.stop()
+        if self.raise_handler_exceptions:
+            raise_errors(errors, error)
 
+    @async_unsafe(IN_A_LOOP)
     def websocket_connect(
         self,
         path: str,
@@ -72,8 +101,8 @@ class TestClient:
 
         Args:
             path: Path, with a query string or without.
-            headers: Further header fields.
-            cookies: Cookies by name.
+            headers: Further header fields; they replace the client's of the same name.
+            cookies: Cookies by name, besides those of the client.
             subprotocols: Subprotocols to offer.
             compression: Whether to offer permessage-deflate, as browsers do.
             query: Query parameters by name, added to those of the path; a list repeats the name.
@@ -82,24 +111,28 @@ class TestClient:
             HandshakeRejected: The server answered with another HTTP response than 101.
             TimeoutError: The endpoint neither accepted nor refused in time.
             RuntimeError: The client is used outside of its with statement.
+            SynchronousOnlyOperation: The thread runs an event loop, which this would block.
+            Exception: What the handler raised before it accepted.
         """
-        pairs = list(headers.items() if isinstance(headers, Mapping) else headers or ())
-        if cookies:
-            pairs.append(("Cookie", "; ".join(f"{name}={value}" for name, value in cookies.items())))
-        target = _add_query(path, query)
-        protocol = _core.ClientProtocol(target, self.host, pairs, list(subprotocols), compression)
-        session = WebSocketTestSession(self._connect(), protocol, self.timeout)
+        opening = Opening(
+            path=path,
+            headers=headers,
+            cookies=cookies,
+            subprotocols=subprotocols,
+            compression=compression,
+            query=query,
+        )
+        connection = opening.connection(self.host, self._default_headers, self.cookies)
+        steps = SessionSteps(
+            connection, self._serving.dispatcher, self.timeout, self.raise_handler_exceptions
+        )
+        session = WebSocketTestSession(steps, self._connect())
         self._sessions.append(session)
-        return session.open()
+        try:
+            return session.open()
+        finally:
+            store_cookies(self.cookies, connection)
 
     def _connect(self) -> socket.socket:
-        reactor = self._server.reactor
-        server, client = socket.socketpair()
-        self._server.call(reactor.adopt, server.detach())
-        return client
-
-
-def _add_query(path: str, query: Mapping[str, Any] | None) -> str:
-    if not query:
-        return path
-    return f"{path}{'&' if '?' in path else '?'}{urlencode(query, doseq=True)}"
+        """Return the client's end of a new connection, on which nothing was sent yet."""
+        return self._server.connect()
