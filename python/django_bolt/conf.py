@@ -192,15 +192,16 @@ class BoltSettings:
         10_000,
         "",
         _COUNT,
-        "Most WebSockets; the number of those that have sent no whole request head is limited to as many.",
+        "Most WebSockets; as many connections that have sent no whole request head; and over TLS as many in the "
+        "handshake or with last bytes to take.",
         "a process",
-        "HTTP 503 with `Retry-After`.",
+        "HTTP 503 with `Retry-After`; before a request has come, connections wait to be accepted.",
     )
     max_connections_per_ip: int | None = _limit(
         None,
         "",
         _COUNT_OR_OFF,
-        "Most WebSockets of one client address.",
+        "Most WebSockets of one client: of an IPv4 address, or of the /64 network of an IPv6 address.",
         "a process",
         "HTTP 429 with `Retry-After`.",
     )
