@@ -184,8 +184,8 @@ class BoltSettings:
         16_384,
         "bytes",
         _SIZE,
-        "Largest head of the first request of a connection.",
-        "a connection",
+        "Largest head of a request, and most of what is around the chunks of its body, trailers included.",
+        "a request",
         "HTTP 431.",
     )
     max_connections: int = _limit(
@@ -255,8 +255,8 @@ class BoltSettings:
         10,
         "seconds",
         _TIME,
-        "Time for the head of the first request to arrive; as long before it for the TLS handshake.",
-        "a connection",
+        "Time for the head of a request to arrive, and for some of its body; before that for the TLS handshake.",
+        "a request",
         "HTTP 408; in the TLS handshake, the end of TCP.",
     )
     ping_interval: float | None = _limit(
