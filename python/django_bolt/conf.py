@@ -184,23 +184,24 @@ class BoltSettings:
         16_384,
         "bytes",
         _SIZE,
-        "Largest head of the first request of a connection.",
-        "a connection",
+        "Largest head of a request, and most of what is around the chunks of its body, trailers included.",
+        "a request",
         "HTTP 431.",
     )
     max_connections: int = _limit(
         10_000,
         "",
         _COUNT,
-        "Most WebSockets; the number of those that have sent no whole request head is limited to as many.",
+        "Most WebSockets; as many connections that have sent no whole request head; and over TLS as many in the "
+        "handshake or with last bytes to take.",
         "a process",
-        "HTTP 503 with `Retry-After`.",
+        "HTTP 503 with `Retry-After`; before a request has come, connections wait to be accepted.",
     )
     max_connections_per_ip: int | None = _limit(
         None,
         "",
         _COUNT_OR_OFF,
-        "Most WebSockets of one client address.",
+        "Most WebSockets of one client: of an IPv4 address, or of the /64 network of an IPv6 address.",
         "a process",
         "HTTP 429 with `Retry-After`.",
     )
@@ -254,8 +255,8 @@ class BoltSettings:
         10,
         "seconds",
         _TIME,
-        "Time for the head of the first request to arrive; as long before it for the TLS handshake.",
-        "a connection",
+        "Time for the head of a request to arrive, and for some of its body; before that for the TLS handshake.",
+        "a request",
         "HTTP 408; in the TLS handshake, the end of TCP.",
     )
     ping_interval: float | None = _limit(

@@ -78,6 +78,26 @@ def test_behind_a_proxy_the_client_counts(servers: Servers) -> None:
         assert refuses(server, "/echo", "X-Forwarded-For: 192.0.2.200")
 
 
+@needs_addresses
+def test_the_addresses_of_one_ipv6_network_are_one_client(servers: Servers) -> None:
+    server = servers.get(MAX_CONNECTIONS_PER_IP=2, TRUSTED_PROXIES=[ELSEWHERE])
+
+    def field(address: str) -> str:
+        return f"X-Forwarded-For: {address}"
+
+    with ExitStack() as stack:
+        for number in range(2):
+            address = field(f"2001:db8::{number}:{number}")
+            stack.enter_context(server.open("/echo", address, source=ELSEWHERE))
+        with server.connect(source=ELSEWHERE) as peer:
+            another = handshake("/echo", server.host, field("2001:db8::abcd:1:2:3"))
+            assert peer.request(another).status == 429
+        for address in ("2001:db8:0:1::1", "::ffff:192.0.2.1", "192.0.2.1"):
+            stack.enter_context(server.open("/echo", field(address), source=ELSEWHERE))
+        with server.connect(source=ELSEWHERE) as peer:
+            assert peer.request(handshake("/echo", server.host, field("192.0.2.1"))).status == 429
+
+
 def test_connections_of_one_user(servers: Servers) -> None:
     server = servers.get(MAX_CONNECTIONS_PER_USER=2)
     with ExitStack() as stack:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from django_bolt.endpoints.tally import Tally
+from django_bolt.endpoints.tally import Tally, client_network
 
 
 @pytest.fixture
@@ -112,3 +112,25 @@ async def test_keys_without_connections_are_forgotten(tally: Tally) -> None:
     await end(*[begin(tally, f"192.0.2.{number}", _nothing()) for number in range(200)])
     assert not tally.is_full("asked for only", 1)
     assert tally._counts == {}
+
+
+# ── who is one client ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("::FFFF:c000:201", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::/64"),
+        ("2001:db8::ffff:ffff:ffff:ffff", "2001:db8::/64"),
+        ("2001:db8:0:1::1", "2001:db8:0:1::/64"),
+        ("::1", "::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("a:name", "a:name"),
+        ("", ""),
+    ],
+)
+def test_the_network_of_a_client(address: str, network: str) -> None:
+    assert client_network(address) == network

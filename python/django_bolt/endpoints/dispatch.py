@@ -12,7 +12,7 @@ from django_bolt.endpoints.api import BoltAPI
 from django_bolt.endpoints.refusals import RETRY, answer_refusal, find_refusal
 from django_bolt.endpoints.routing import Router
 from django_bolt.endpoints.serving import serve
-from django_bolt.endpoints.tally import Tally
+from django_bolt.endpoints.tally import Tally, client_network
 from django_bolt.endpoints.websocket import WebSocket
 
 __all__ = ["Dispatcher"]
@@ -63,11 +63,11 @@ class Dispatcher:
         if not task.done():  # a task of an eager factory may have ended by now
             websocket.attach_task(task)
         if is_counted and bolt_settings().max_connections_per_ip is not None:
-            self._by_ip.count(_address(websocket), task)
+            self._by_ip.count(_network(websocket), task)
 
     def _refuse_crowd(self, websocket: WebSocket) -> Coroutine[Any, Any, None] | None:
         limit = bolt_settings().max_connections_per_ip
-        if limit is None or not self._by_ip.is_full(_address(websocket), limit):
+        if limit is None or not self._by_ip.is_full(_network(websocket), limit):
             return None
         cause = f"BOLT['MAX_CONNECTIONS_PER_IP'] is {limit}"
         return answer_refusal(websocket, HTTPStatus.TOO_MANY_REQUESTS, cause, RETRY)
@@ -81,7 +81,7 @@ def _flatten(apis: Iterable[BoltAPI | Iterable[BoltAPI]]) -> Iterable[BoltAPI]:
             yield from entry
 
 
-def _address(websocket: WebSocket) -> str | None:
-    """Return the client's address without its port."""
+def _network(websocket: WebSocket) -> str | None:
+    """Return what the client is counted by; None on a Unix socket."""
     client = websocket.client
-    return client[0] if client else None
+    return client_network(client[0]) if client else None

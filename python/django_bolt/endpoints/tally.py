@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from collections import Counter
 from collections.abc import Hashable
 from typing import Any
 
-__all__ = ["Tally"]
+__all__ = ["Tally", "client_network"]
+
+IPV6_PREFIX = 64
+"""Bits that are the same in all addresses of one IPv6 client, who may choose the others."""
 
 
 class Tally:
@@ -29,3 +33,20 @@ class Tally:
         self._counts[key] -= 1
         if not self._counts[key]:
             del self._counts[key]
+
+
+def client_network(address: str) -> str:
+    """Return what the connections of one client have in common.
+
+    That is an IPv4 address, also where it is written as an IPv6 one (RFC 4291 section 2.5.5.2), but the /64 network of
+    an IPv6 address: the least that a client is given (RFC 6177), who could take another address for each connection.
+    """
+    if ":" not in address:
+        return address
+    try:
+        parsed = ipaddress.IPv6Address(address)
+    except ValueError:
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(parsed), IPV6_PREFIX), strict=False))

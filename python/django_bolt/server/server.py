@@ -89,19 +89,19 @@ class BoltServer(Server):
         reactor = make_reactor(loop, self.dispatcher, self.settings, http, self.hub)
         self.server_state.reactor = reactor
         reactor.start()
-        await self._listen(sockets or [])
+        self._listen(sockets or [])
         if self.parent is not None:
             loop.add_reader(self.parent.sentinel, self._parent_died)
         self.started = True
 
-    async def _listen(self, sockets: list[socket]) -> None:
+    def _listen(self, sockets: list[socket]) -> None:
         if self.certificate is not None:
-            self._tls = TLSListener(self.reactor, self.certificate, self.settings.handshake_timeout)
+            self._tls = TLSListener(self.reactor, self.certificate, self.settings)
         for listener in sockets:
             if self._tls is None:
                 self.reactor.listen(listener.fileno())
             else:
-                await self._tls.listen(listener)
+                self._tls.listen(listener)
 
     def _parent_died(self) -> None:
         assert self.parent is not None

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import select
 import socket
 import ssl
 from dataclasses import dataclass
-from typing import cast
 
 from django_bolt import _core
+from django_bolt.conf import BoltSettings
+from django_bolt.server.tls_relay import Encrypted, Surroundings
 
 __all__ = ["Certificate", "TLSListener", "make_context"]
 
 logger = logging.getLogger("django_bolt.server")
 
-STALL_TIMEOUT = 30.0
-"""Seconds in which a client must take something of what is left when the reactor has ended the connection: as long as
-asyncio waits for the end of TLS itself. It may be longer than CLOSE_TIMEOUT, for slow downloads end like this, too."""
+MAX_ACCEPTS = 32
+"""Connections accepted before others have their turn."""
+ACCEPT_RETRY = 0.1
+"""Seconds to wait when the process has no descriptor left for another connection."""
 
 
 @dataclass(frozen=True)
@@ -55,136 +56,88 @@ def make_context(certificate: Certificate) -> ssl.SSLContext:
 class TLSListener:
     """Accepts TLS connections and hands their plain bytes to a reactor.
 
+    The reactor's limits cannot see connections in the TLS handshake, nor those that it has ended and whose last bytes
+    their clients have yet to take. When those are MAX_CONNECTIONS, others wait to be accepted.
+
     Args:
         reactor: Gets one end of a socket pair for each connection.
         certificate: The server's.
-        handshake_timeout: Seconds for the TLS handshake.
+        settings: ``handshake_timeout`` holds for the TLS handshake; ``max_connections`` as said above.
     """
 
-    def __init__(self, reactor: _core.Reactor, certificate: Certificate, handshake_timeout: float) -> None:
-        self._reactor = reactor
+    def __init__(self, reactor: _core.Reactor, certificate: Certificate, settings: BoltSettings) -> None:
         self._context = make_context(certificate)
-        self._handshake_timeout = handshake_timeout
-        self._servers: list[asyncio.Server] = []
+        self._settings = settings
+        self._surroundings = Surroundings(reactor, self._resume)
+        self._listeners: list[socket.socket] = []
+        self._paused: list[socket.socket] = []
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._is_short_reported = False
 
-    async def listen(self, listener: socket.socket) -> None:
-        """Accept from a listening socket."""
-        server = await asyncio.get_running_loop().create_server(
-            lambda: _Encrypted(self._reactor),
-            sock=listener,
-            ssl=self._context,
-            ssl_handshake_timeout=self._handshake_timeout,
-        )
-        self._servers.append(server)
+    def listen(self, listener: socket.socket) -> None:
+        """Accept from a listening socket, and close it when listening stops."""
+        listener.setblocking(False)
+        self._listeners.append(listener)
+        asyncio.get_running_loop().add_reader(listener, self._accept, listener)
 
     def stop_listening(self) -> None:
         """Accept no more; connections that are open stay open."""
-        for server in self._servers:
-            server.close()
+        for listener in self._listeners:
+            asyncio.get_running_loop().remove_reader(listener)
+            listener.close()
+        self._listeners, self._paused = [], []
 
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(MAX_ACCEPTS):
+            if len(self._surroundings.outside) >= self._settings.max_connections:
+                self._pause(listener)
+                return
+            try:
+                connection, _ = listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._wait_for_descriptors(listener, error)
+                return
+            self._is_short_reported = False
+            self._start_handshake(connection)
 
-class _End(asyncio.Protocol):
-    """One end of a relay: what it receives goes to the other, no faster than that takes it."""
+    def _pause(self, listener: socket.socket) -> None:
+        asyncio.get_running_loop().remove_reader(listener)
+        self._paused.append(listener)
 
-    def __init__(self) -> None:
-        self.transport: asyncio.Transport | None = None
-        self.other: _End | None = None
+    def _resume(self) -> None:
+        """Accept again, when something that kept us has gone."""
+        paused, self._paused = self._paused, []
+        for listener in paused:
+            asyncio.get_running_loop().add_reader(listener, self._accept, listener)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
+    def _wait_for_descriptors(self, listener: socket.socket, error: OSError) -> None:
+        if not self._is_short_reported:
+            self._is_short_reported = True
+            logger.error("Accepting TLS connections pauses: %s", error)
+        self._pause(listener)
+        asyncio.get_running_loop().call_later(ACCEPT_RETRY, self._resume)
 
-    def data_received(self, data: bytes) -> None:
-        if self.other is not None and self.other.transport is not None:
-            self.other.transport.write(data)
+    def _start_handshake(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        client = Encrypted(self._surroundings)
+        self._surroundings.outside.add(client)
+        task = asyncio.get_running_loop().create_task(self._shake_hands(client, connection))
+        self._handshakes.add(task)
+        task.add_done_callback(self._handshakes.discard)
 
-    def eof_received(self) -> bool:
-        # Neither TLS nor we pass half an end on: the rest of what was received is written, then all is closed.
-        return False
-
-    def connection_lost(self, error: Exception | None) -> None:
-        other, self.other, self.transport = self.other, None, None
-        if other is not None and other.transport is not None:
-            other.transport.close()
-
-    def pause_writing(self) -> None:
-        if self.other is not None and self.other.transport is not None:
-            self.other.transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        if self.other is not None and self.other.transport is not None:
-            self.other.transport.resume_reading()
-
-
-class _Encrypted(_End):
-    """The client's end of a relay."""
-
-    def __init__(self, reactor: _core.Reactor) -> None:
-        super().__init__()
-        self._reactor = reactor
-        self._joining: asyncio.Task[None] | None = None
-        self._stalled: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        encrypted = cast(asyncio.Transport, transport)
-        encrypted.pause_reading()
-        self._joining = asyncio.get_running_loop().create_task(self._join(encrypted))
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._stop_watching()
-        super().connection_lost(error)
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._watch()
-
-    def resume_writing(self) -> None:
-        self._stop_watching()
-        super().resume_writing()
-
-    def _watch(self) -> None:
-        """While the other end is not read, asyncio does not see that it was closed: look from time to time."""
-        self._stop_watching()
-        if self.transport is not None:
-            size = self.transport.get_write_buffer_size()
-            self._stalled = asyncio.get_running_loop().call_later(STALL_TIMEOUT, self._look, size)
-
-    def _stop_watching(self) -> None:
-        if self._stalled is not None:
-            self._stalled.cancel()
-            self._stalled = None
-
-    def _look(self, size_before: int) -> None:
-        if self.transport is None or self.other is None or self.other.transport is None:
-            return
-        if self.transport.get_write_buffer_size() >= size_before and _has_hung_up(self.other.transport):
-            self.transport.abort()
-        else:
-            self._watch()
-
-    async def _join(self, transport: asyncio.Transport) -> None:
+    async def _shake_hands(self, client: Encrypted, connection: socket.socket) -> None:
         try:
-            inner, outer = socket.socketpair()
-        except OSError as error:
-            logger.error("A TLS connection is dropped: no descriptor left: %s", error)
-            transport.abort()
-            return
-        inner.setblocking(False)
-        plain = _End()
-        plain.other = self
-        await asyncio.get_running_loop().create_connection(lambda: plain, sock=inner)
-        if self.transport is None:  # gone meanwhile
-            outer.close()
-            return
-        self.other = plain
-        peer = transport.get_extra_info("peername")
-        client = (peer[0], peer[1]) if isinstance(peer, tuple) else None
-        self._reactor.adopt(outer.detach(), client=client, is_secure=True)
-        self.transport.resume_reading()
-
-
-def _has_hung_up(transport: asyncio.Transport) -> bool:
-    """Return whether the other end of a socket pair was closed, though there may be bytes to read."""
-    poller = select.poll()
-    poller.register(transport.get_extra_info("socket").fileno(), 0)
-    return any(events & (select.POLLHUP | select.POLLERR) for _, events in poller.poll(0))
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: client,
+                connection,
+                ssl=self._context,
+                ssl_handshake_timeout=self._settings.handshake_timeout,
+            )
+            await client.join_reactor()
+        except OSError:
+            pass  # No TLS, or too slow, or gone: asyncio has ended it.
+        finally:
+            if client.transport is None:
+                self._surroundings.leave(client)
