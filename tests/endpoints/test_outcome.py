@@ -23,6 +23,7 @@ from django_bolt import (
 )
 from django_bolt.auth import AuthenticationFailed
 from django_bolt.endpoints.dispatch import Dispatcher
+from django_bolt.endpoints.outcome import error_observers
 from tests.memory_connection import MemoryConnection, serve
 
 Body = Callable[[WebSocket], Awaitable[None]]
@@ -282,3 +283,21 @@ async def test_in_a_task_group_several_exceptions_are_logged_as_the_group(
     [record] = errors(caplog)
     assert record.exc_info is not None
     assert record.exc_info[1] is group
+
+
+@pytest.mark.parametrize("accept", [False, True])
+async def test_who_observes_errors_learns_of_them_before_the_client(accept: bool) -> None:
+    seen: list[tuple[BaseException, int]] = []
+
+    def observe(websocket: WebSocket, error: BaseException) -> None:
+        seen.append((error, websocket.ready_state))
+
+    error = LookupError("secret")
+    error_observers.append(observe)
+    try:
+        await run(raising(error, accept=accept))
+        await run(raising(WebSocketException(4000), accept=accept))
+        await run(raising(HTTPException(402), accept=False))
+    finally:
+        error_observers.remove(observe)
+    assert seen == [(error, int(accept))]

@@ -160,6 +160,12 @@ async def test_outside_of_its_with_statement() -> None:
         await AsyncTestClient(api).websocket_connect("/echo")
 
 
+def test_on_no_loop_of_asyncio() -> None:
+    opening = AsyncTestClient(api).__aenter__()
+    with pytest.raises(RuntimeError, match="needs an event loop of asyncio"):
+        opening.send(None)
+
+
 # ── what runs asynchronous tests ──────────────────────────────────────────────────────────────────────────────────
 
 

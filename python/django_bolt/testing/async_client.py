@@ -71,8 +71,14 @@ class AsyncTestClient(AsyncClient):
     async def __aenter__(self) -> Self:
         if self._loop is not None:
             raise RuntimeError("The client is open already: one with statement at a time.")
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise RuntimeError(
+                "AsyncTestClient needs an event loop of asyncio, not of another library."
+            ) from None
         await self._serving.start()
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         return self
 
     async def __aexit__(

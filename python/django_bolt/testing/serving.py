@@ -46,11 +46,11 @@ class Serving:
         """Begin to serve on the running loop, with the settings as they are now."""
         settings, loop = bolt_settings(), asyncio.get_running_loop()
         hub = Hub(make_test_broker(settings), receive_control)
+        reactor = make_reactor(loop, self.dispatcher, settings, hub=hub)
         await hub.start()
-        self._hub = hub
-        self._reactor = make_reactor(loop, self.dispatcher, settings, hub=hub)
-        self._reactor.start()
+        reactor.start()
         self.dispatcher.observe()
+        self._hub, self._reactor = hub, reactor
 
     def adopt(self, descriptor: int) -> None:
         """Serve a connected socket, which is the server's from then on; on the loop's thread only."""
