@@ -13,11 +13,12 @@ from django_bolt.json_messages import make_decoder
 from django_bolt.json_messages.decoder import Message
 from django_bolt.json_messages.pydantic_types import discriminator_of, is_pydantic
 
-__all__ = ["decoder_of_messages", "is_raw", "runtime_class"]
+__all__ = ["FAULTS", "decoder_of_messages", "is_raw", "runtime_class"]
 
 Decode = Callable[[Message], Any]
 
-_FAULTS = (InvalidMessage, UnsupportedData)
+FAULTS = (InvalidMessage, UnsupportedData)
+"""What a message that is of none of the types becomes."""
 _SUPPORTED = "a msgspec.Struct, a dataclass, a TypedDict, a Pydantic model, dict, list, str, bytes, or a union of these"
 _ADVICE = "give each a tag, as in class Say(msgspec.Struct, tag=True), or models a field such as type: Literal['say']"
 
@@ -32,7 +33,7 @@ def runtime_class(type_: Any) -> type:
     kind = get_origin(bare) or bare
     if is_typeddict(kind):
         return dict
-    if isinstance(kind, type) and (kind in (str, bytes, dict, list, *_FAULTS) or _is_built(kind)):
+    if isinstance(kind, type) and (kind in (str, bytes, dict, list, *FAULTS) or _is_built(kind)):
         return kind
     raise TypeError(f"messages cannot be of type {_name(type_)}; a method takes {_SUPPORTED}")
 
@@ -54,7 +55,7 @@ def decoder_of_messages(types: Sequence[Any]) -> Decode:
     Raises:
         TypeError: The types cannot be told apart.
     """
-    json_types = [type_ for type_ in types if not is_raw(type_) and type_ not in _FAULTS]
+    json_types = [type_ for type_ in types if not is_raw(type_) and type_ not in FAULTS]
     if str in types and json_types:
         raise TypeError("str takes every text message, so that none is left to be JSON")
     if not json_types:
