@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import threading
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -78,6 +79,26 @@ async def test_parameters_that_do_not_convert_are_refused_before_an_instance_is_
     assert connection.rejected is not None
     status, _, body = connection.rejected
     assert (status, len(json.loads(body)["errors"])) == (422, 2)
+
+
+async def test_plain_methods_run_in_threads() -> None:
+    loop_thread = threading.get_ident()
+
+    class Plain:
+        def on_connect(self, page: int) -> None:
+            self.threads = [threading.get_ident()]
+            self.page = page
+
+        def on_say(self, message: Say) -> Said:
+            self.threads.append(threading.get_ident())
+            return Said(f"{message.text} {self.page}")
+
+        def on_disconnect(self, code: int) -> None:
+            noted.append((code, loop_thread in self.threads, len(self.threads)))
+
+    connection = await run(Plain, {"type": "say", "text": "hi"}, target="/?page=3")
+    assert answers(connection) == [{"type": "said", "text": "hi 3"}]
+    assert noted == [(1001, False, 2)]
 
 
 async def test_without_on_connect_the_path_may_have_parameters_all_the_same() -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
@@ -26,11 +26,16 @@ class Abstract(abc.ABC):
 
 
 class Sync:
-    def on_connect(self) -> None: ...
+    def on_connect(self, websocket: WebSocket) -> None: ...
 
 
 class SyncEnd:
-    def on_disconnect(self) -> None: ...
+    def on_disconnect(self, websocket: WebSocket) -> None: ...
+
+
+class Generator:
+    async def on_connect(self) -> AsyncIterator[int]:
+        yield 1
 
 
 class OddEnd:
@@ -71,8 +76,9 @@ class Ambiguous:
             "made without arguments for each connection, but missing a required argument: 'name'",
         ),
         (Abstract, "Abstract", "it is abstract"),
-        (Sync, "Sync.on_connect", "must be an 'async def' method"),
-        (SyncEnd, "SyncEnd.on_disconnect", "must be an 'async def' method"),
+        (Sync, "Sync.on_connect", "a 'def' runs in a thread, where it cannot use the WebSocket"),
+        (SyncEnd, "SyncEnd.on_disconnect", "a 'def' runs in a thread"),
+        (Generator, "Generator.on_connect", "it must return its answer, and cannot be a generator"),
         (
             OddEnd,
             "OddEnd.on_disconnect",
@@ -80,7 +86,7 @@ class Ambiguous:
         ),
         (PositionalEnd, "PositionalEnd.on_disconnect", "'code' is positional-only"),
         (UnresolvedEnd, "UnresolvedEnd.on_disconnect", "cannot be resolved"),
-        (StaticStart, "StaticStart.on_connect", "must be an 'async def' method that takes self"),
+        (StaticStart, "StaticStart.on_connect", "it must be a method that takes self"),
         (Undecided, "Undecided", "invalid_messages is 'ignore'; it must be one of 'reply', 'close'"),
         (Ambiguous, "Ambiguous", "str takes every text message"),
     ],

@@ -38,7 +38,7 @@ def adapt_class(cls: type) -> AdaptedClass:
         InvalidHandler: The class cannot be an endpoint; the text names the line.
     """
     plan = plan_class(cls)
-    return AdaptedClass(_make_serve(plan), plan.connect)
+    return AdaptedClass(_make_serve(plan), plan.on_connect)
 
 
 def _make_serve(plan: ClassPlan) -> Serve:

@@ -7,26 +7,16 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django_bolt.endpoints.class_methods import Method, awaited, read_method, runs_in_thread
 from django_bolt.endpoints.message_faults import ACTIONS, fault_answer
-from django_bolt.endpoints.message_methods import (
-    MessageCall,
-    find_message_methods,
-    is_websocket,
-    methods_by_class,
-)
+from django_bolt.endpoints.message_methods import MessageCall, find_message_methods, methods_by_class
 from django_bolt.endpoints.message_types import FAULTS, decoder_of_messages, is_raw
-from django_bolt.endpoints.parameters.signatures import (
-    UnsuitableError,
-    locate,
-    read_signature,
-    require_keyword,
-)
+from django_bolt.endpoints.parameters.signatures import UnsuitableError, locate
 from django_bolt.endpoints.websocket import WebSocket
 from django_bolt.exceptions import InvalidHandler
 
 __all__ = ["ClassPlan", "plan_class"]
 
-Method = Callable[..., Coroutine[Any, Any, Any]]
 DisconnectCall = Callable[[Any, WebSocket, int, str], Coroutine[Any, Any, None]]
 
 
@@ -36,7 +26,8 @@ class ClassPlan:
 
     Attributes:
         make: Makes an instance.
-        connect: `on_connect`.
+        connect: Calls `on_connect`.
+        on_connect: The method itself, whose signature says what it takes.
         disconnect: Calls `on_disconnect`, where there is one.
         decode: Decodes a message into one of the types; what is none of them is a message too.
         methods: For the class of a message: what it calls, and whether it answers raw messages.
@@ -44,6 +35,7 @@ class ClassPlan:
 
     make: Callable[[], Any]
     connect: Method
+    on_connect: Callable[..., Any]
     disconnect: DisconnectCall | None
     decode: Callable[[str | bytes], Any]
     methods: Mapping[type, tuple[MessageCall, bool]]
@@ -65,8 +57,7 @@ def plan_class(cls: type) -> ClassPlan:
 
 def _plan(cls: type) -> ClassPlan:
     _require_constructible(cls)
-    connect, disconnect = _method_of(cls, "on_connect"), _method_of(cls, "on_disconnect")
-    found = find_message_methods(cls)
+    found, connect, disconnect = find_message_methods(cls), _connect_of(cls), _disconnect_of(cls)
     if not (found or connect or disconnect):
         raise UnsuitableError(
             "a class endpoint needs methods such as on_connect(), or on_say() for a message Say"
@@ -76,8 +67,9 @@ def _plan(cls: type) -> ClassPlan:
     methods.update({kind: (method.call, is_raw(kind)) for kind, method in by_class.items()})
     return ClassPlan(
         make=cls,
-        connect=connect or _no_connect,
-        disconnect=_disconnect_call(disconnect) if disconnect else None,
+        connect=connect[0] if connect else _no_connect,
+        on_connect=connect[1] if connect else _no_connect,
+        disconnect=disconnect,
         decode=decoder_of_messages([type_ for method in found for type_ in method.types]),
         methods=methods,
     )
@@ -98,38 +90,44 @@ def _require_constructible(cls: type) -> None:
         pass  # A built-in constructor that has no signature; without arguments of its own, it takes none.
 
 
-def _method_of(cls: type, name: str) -> Method | None:
-    function = inspect.getattr_static(cls, name, None)
-    if function is None or (inspect.isfunction(function) and inspect.iscoroutinefunction(function)):
-        return function
-    raise InvalidHandler(f"{locate(function)}: it must be an 'async def' method that takes self")
-
-
-def _disconnect_call(function: Method) -> DisconnectCall:
-    """Return what calls `on_disconnect` with those of close code, reason and connection that it takes."""
+def _connect_of(cls: type) -> tuple[Method, Callable[..., Any]] | None:
+    """Return what calls `on_connect`, and the method itself."""
+    function = inspect.getattr_static(cls, "on_connect", None)
+    if function is None:
+        return None
     try:
-        connections, names = _read_disconnect(function)
+        if runs_in_thread(function):
+            read_method(function)
+        return awaited(function), function
     except UnsuitableError as error:
         raise InvalidHandler(f"{locate(function)}: {error}") from None
 
+
+def _disconnect_of(cls: type) -> DisconnectCall | None:
+    """Return what calls `on_disconnect` with those of close code, reason and connection that it takes."""
+    function = inspect.getattr_static(cls, "on_disconnect", None)
+    if function is None:
+        return None
+    try:
+        method = awaited(function)
+        connection, others = read_method(function)
+        wrong = [argument.name for argument in others if argument.name not in ("code", "reason")]
+        if wrong:
+            raise UnsuitableError(
+                f"it takes code, reason and the WebSocket, or some of them; not {wrong[0]!r}"
+            )
+    except UnsuitableError as error:
+        raise InvalidHandler(f"{locate(function)}: {error}") from None
+    names = [argument.name for argument in others]
+
     def call(endpoint: Any, websocket: WebSocket, code: int, reason: str) -> Coroutine[Any, Any, None]:
-        known = {"code": code, "reason": reason, **dict.fromkeys(connections, websocket)}
-        return function(endpoint, **{name: known[name] for name in (*names, *connections)})
+        known = {"code": code, "reason": reason}
+        named: dict[str, Any] = {name: known[name] for name in names}
+        if connection is not None:
+            named[connection.name] = websocket
+        return method(endpoint, **named)
 
     return call
-
-
-def _read_disconnect(function: Method) -> tuple[list[str], list[str]]:
-    """Return the names of the parameters that take the connection, and of the others."""
-    arguments = read_signature(function, skip_first=True)
-    for argument in arguments:
-        require_keyword(argument)
-    connections = [argument.name for argument in arguments if is_websocket(argument.hint)]
-    names = [argument.name for argument in arguments if argument.name not in connections]
-    wrong = [name for name in names if name not in ("code", "reason")] + connections[1:]
-    if wrong:
-        raise UnsuitableError(f"it takes code, reason and the WebSocket, or some of them; not {wrong[0]!r}")
-    return connections, names
 
 
 def _action_of(cls: type) -> str | None:

@@ -9,18 +9,13 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
+from django_bolt.endpoints.class_methods import Method, awaited, read_method
 from django_bolt.endpoints.message_types import runtime_class
-from django_bolt.endpoints.parameters.signatures import (
-    Argument,
-    UnsuitableError,
-    locate,
-    read_signature,
-    require_keyword,
-)
+from django_bolt.endpoints.parameters.signatures import Argument, UnsuitableError, locate
 from django_bolt.endpoints.websocket import WebSocket
 from django_bolt.exceptions import InvalidHandler
 
-__all__ = ["MessageCall", "MessageMethod", "find_message_methods", "is_websocket", "methods_by_class"]
+__all__ = ["MessageCall", "MessageMethod", "find_message_methods", "methods_by_class"]
 
 MessageCall = Callable[[Any, Any, WebSocket], Coroutine[Any, Any, Any]]
 """Calls a method with the endpoint's instance, a message and the connection."""
@@ -82,11 +77,6 @@ def methods_by_class(methods: tuple[MessageMethod, ...]) -> Mapping[type, Messag
     return found
 
 
-def is_websocket(hint: Any) -> bool:
-    """Tell whether an annotation is that of a connection."""
-    return isinstance(hint, type) and issubclass(hint, WebSocket)
-
-
 def _is_message_method(cls: type, name: str) -> bool:
     # What cannot be called is an attribute of the application, such as the default of a dataclass's field.
     return name.startswith(PREFIX) and name not in LIFE and callable(getattr(cls, name))
@@ -95,28 +85,22 @@ def _is_message_method(cls: type, name: str) -> bool:
 def _read(name: str, function: Any) -> MessageMethod:
     location = locate(function)
     try:
-        if not (inspect.isfunction(function) and inspect.iscoroutinefunction(function)):
-            raise UnsuitableError("it must be an 'async def' method that takes self")
-        arguments = read_signature(function, skip_first=True)
-        websocket, message = _split(arguments)
-        return MessageMethod(
-            name, location, tuple(_members(message.hint)), _caller(function, websocket, message)
-        )
+        call = awaited(function)
+        connection, messages = read_method(function)
+        message = _message_of(messages)
     except UnsuitableError as error:
         raise InvalidHandler(f"{location}: {error}{_nearest(name)}") from None
+    return MessageMethod(name, location, tuple(_members(message.hint)), _caller(call, connection, message))
 
 
-def _split(arguments: tuple[Argument, ...]) -> tuple[str | None, Argument]:
-    """Tell the connection from the message."""
-    for argument in arguments:
-        require_keyword(argument)
-    connections = [argument.name for argument in arguments if is_websocket(argument.hint)]
-    messages = [argument for argument in arguments if argument.name not in connections]
-    if len(messages) != 1 or len(connections) > 1 or messages[0].kind in _VARIABLE:
+def _message_of(arguments: list[Argument]) -> Argument:
+    if len(arguments) != 1 or arguments[0].kind in _VARIABLE:
         raise UnsuitableError("a method for messages takes one message and, if it likes, the WebSocket")
-    if messages[0].hint in (None, Any):
-        raise UnsuitableError(f"annotate {messages[0].name!r} with the type of message that the method takes")
-    return (connections[0] if connections else None), messages[0]
+    if arguments[0].hint in (None, Any):
+        raise UnsuitableError(
+            f"annotate {arguments[0].name!r} with the type of message that the method takes"
+        )
+    return arguments[0]
 
 
 def _members(hint: Any) -> Iterator[Any]:
@@ -133,15 +117,14 @@ def _members(hint: Any) -> Iterator[Any]:
         yield hint
 
 
-def _caller(function: Any, websocket: str | None, message: Argument) -> MessageCall:
+def _caller(method: Method, connection: Argument | None, message: Argument) -> MessageCall:
     name = message.name
-    if websocket is not None:
-        return lambda endpoint, message, connection: function(
-            endpoint, **{name: message, websocket: connection}
-        )
+    if connection is not None:
+        keyword = connection.name
+        return lambda endpoint, message, websocket: method(endpoint, **{name: message, keyword: websocket})
     if message.kind is inspect.Parameter.KEYWORD_ONLY:
-        return lambda endpoint, message, connection: function(endpoint, **{name: message})
-    return lambda endpoint, message, connection: function(endpoint, message)
+        return lambda endpoint, message, websocket: method(endpoint, **{name: message})
+    return lambda endpoint, message, websocket: method(endpoint, message)
 
 
 def _nearest(name: str) -> str:
