@@ -38,6 +38,7 @@ class MemoryConnection(WebSocket):
         self.rejected: tuple[int, list[tuple[str, str]], bytes] | None = None
         self.closed: tuple[int, str] | None = None
         self.failed: tuple[int, str] | None = None
+        self.left: tuple[int, str] | None = None
         self.sent: list[str | bytes] = []
         self.entered = False
 
@@ -63,9 +64,20 @@ class MemoryConnection(WebSocket):
     def raw_headers(self) -> list[tuple[str, str]]:
         return self._raw_headers
 
+    @property
+    def close_code(self) -> int | None:
+        ended = self.closed or self.failed or self.left
+        return ended[0] if ended else None
+
+    @property
+    def close_reason(self) -> str:
+        ended = self.closed or self.failed or self.left
+        return ended[1] if ended else ""
+
     def leave(self) -> None:
         """Let the client go away without a closing handshake."""
         self._ready_state = DISCONNECTED
+        self.left = (1006, "")
 
     async def accept_handshake(
         self, subprotocol: str | None, headers: Sequence[tuple[str, str]], compression: Any = None
@@ -90,6 +102,9 @@ class MemoryConnection(WebSocket):
         self._ready_state = DISCONNECTED
         self.failed = (int(code), reason)
 
+    async def send(self, data: str | bytes | bytearray | memoryview) -> None:
+        self._send(data if isinstance(data, str) else bytes(data))
+
     async def send_text(self, text: str) -> None:
         self._send(text)
 
@@ -105,9 +120,10 @@ class MemoryConnection(WebSocket):
         self.sent.append(data)
 
     async def receive(self) -> str | bytes:
-        if not self._messages:
+        if not self._messages or self._ready_state == DISCONNECTED:
             self._ready_state = DISCONNECTED
-            raise WebSocketDisconnect(1001, "bye")
+            self.left = (1001, "bye")
+            raise WebSocketDisconnect(self.close_code or 1001, self.close_reason)
         return self._messages.popleft()
 
     async def receive_text(self) -> str:

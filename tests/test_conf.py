@@ -41,6 +41,7 @@ def test_defaults_are_those_of_the_design() -> None:
         "TRUSTED_PROXIES": [],
         "AUTHENTICATION": [],
         "GUARDS": [],
+        "INVALID_MESSAGES": "reply",
         "MAX_MESSAGE_SIZE": 1_048_576,
         "MAX_FRAME_SIZE": 1_048_576,
         "MAX_FRAGMENTS": 131_072,
@@ -259,3 +260,10 @@ def test_all_problems_are_raised_at_once() -> None:
         bolt_settings()
     assert "MAX_HEAD_SIZE" in str(caught.value)
     assert "NOPE" in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["ignore", "Reply", None, True])
+def test_the_answer_to_an_invalid_message_is_one_of_two(value: Any) -> None:
+    [problem] = find_problems({"INVALID_MESSAGES": value})
+    assert problem.hint == 'It must be "reply" or "close".'
+    assert find_problems({"INVALID_MESSAGES": "reply"}) == find_problems({"INVALID_MESSAGES": "close"}) == []

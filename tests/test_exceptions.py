@@ -29,6 +29,11 @@ EXAMPLES = [
     (UnsupportedData("text", "binary"), 1003, "Expected a text message, got a binary message"),
     (InvalidMessage("Expected `int`", "$.x"), 1007, "Expected `int` (at $.x)"),
     (
+        InvalidMessage.of([{"path": "$.a", "reason": "odd"}, {"path": "$[1]", "reason": "even"}], "$.list"),
+        1007,
+        "odd (at $.list.a)",
+    ),
+    (
         InvalidParameters([{"parameter": "page", "in": "query", "message": "Missing"}]),
         1008,
         "Invalid parameters: page",
@@ -107,3 +112,12 @@ def test_http_exception_keeps_detail_and_headers() -> None:
 
 def test_http_exception_with_an_unregistered_status_has_an_empty_detail() -> None:
     assert HTTPException(599).detail == ""
+
+
+def test_an_invalid_message_lists_its_errors() -> None:
+    assert InvalidMessage("odd", "$.a").errors == [{"path": "$.a", "reason": "odd"}]
+    several = InvalidMessage.of(
+        [{"path": "$.a", "reason": "odd"}, {"path": "$[1]", "reason": "even"}], "$.list"
+    )
+    assert [error["path"] for error in several.errors] == ["$.list.a", "$.list[1]"]
+    assert (several.path, several.reason) == ("$.list.a", "odd")

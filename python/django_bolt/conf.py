@@ -102,6 +102,7 @@ _RATE_OR_OFF = _Rule(
     "a number above 0, or None for no limit", lambda value: value is None or (_is_number(value) and value > 0)
 )
 _RATE_ACTION = _Rule('"close" or "wait"', lambda value: value in ("close", "wait"))
+_MESSAGE_ACTION = _Rule('"reply" or "close"', lambda value: value in ("reply", "close"))
 _NETWORKS = _Rule(
     'a list of addresses such as "10.0.0.1", networks such as "10.0.0.0/8", and "unix" for Unix sockets',
     lambda value: _is_sequence(value) and all(map(_is_network, value)),
@@ -161,6 +162,12 @@ class BoltSettings:
         [], "", _BACKENDS, "Authentication of the endpoints that name none."
     )
     guards: tuple[Any, ...] = _setting([], "", _BACKENDS, "Guards of the endpoints that name none.")
+    invalid_messages: str = _setting(
+        "reply",
+        "",
+        _MESSAGE_ACTION,
+        'For a message that a class endpoint cannot use: "reply" answers with an error, "close" closes with 1007.',
+    )
     max_message_size: int = _limit(
         1_048_576,
         "bytes",

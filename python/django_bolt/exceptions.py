@@ -30,6 +30,7 @@ __all__ = [
     "InvalidPath",
     "InvalidPublication",
     "InvalidTopic",
+    "MessageError",
     "ParameterError",
     "PeerError",
     "PublicationTooLarge",
@@ -105,6 +106,13 @@ class UnsupportedData(PeerError):
         return f"Expected a {self.expected} message, got a {self.got} message"
 
 
+class MessageError(TypedDict):
+    """A fault in a message: where it is, as in ``$.items[0].price``, and what is wrong."""
+
+    path: str
+    reason: str
+
+
 class InvalidMessage(PeerError):
     """A message is not the JSON, or not of the type, that the handler asked for.
 
@@ -113,14 +121,24 @@ class InvalidMessage(PeerError):
     Args:
         reason: What is wrong.
         path: Where in the message, as in ``$.items[0].price``; ``$`` is the whole message.
+        errors: All that is wrong, where more than this one is known: Pydantic finds all, msgspec stops at the first.
     """
 
     close_code = CloseCode.INVALID_FRAME_PAYLOAD_DATA
 
-    def __init__(self, reason: str, path: str = "$") -> None:
-        super().__init__(reason, path)
+    def __init__(self, reason: str, path: str = "$", errors: Sequence[MessageError] = ()) -> None:
+        super().__init__(reason, path, errors)
         self.reason = reason
         self.path = path
+        self.errors: list[MessageError] = list(errors) or [{"path": path, "reason": reason}]
+
+    @classmethod
+    def of(cls, errors: Sequence[MessageError], within: str = "$") -> InvalidMessage:
+        """Make one of several errors, whose paths begin at a place within the message."""
+        placed: list[MessageError] = [
+            {"path": within + error["path"][1:], "reason": error["reason"]} for error in errors
+        ]
+        return cls(placed[0]["reason"], placed[0]["path"], placed)
 
     def __str__(self) -> str:
         return f"{self.reason} (at {self.path})"

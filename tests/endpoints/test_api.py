@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import Any
 
 import pytest
@@ -151,6 +152,19 @@ def test_a_handler_may_take_the_connection_anywhere() -> None:
     api = BoltAPI()
     assert api.websocket("/{room_id}")(late) is late
     assert api.endpoints[0].parameters.handler.websocket == "socket"
+
+
+def test_a_class_is_an_endpoint_and_is_returned_unchanged() -> None:
+    class Room:
+        async def on_connect(self, room_id: int) -> None:
+            """Do nothing."""
+
+    api = BoltAPI()
+    assert api.websocket("/room/{room_id}")(Room) is Room
+    [endpoint] = api.endpoints
+    assert endpoint.name == "Room"
+    _, line = inspect.findsource(Room)
+    assert endpoint.location == f"{__name__}.{Room.__qualname__} ({__file__}:{line + 1})"
 
 
 def test_two_endpoints_on_one_path_are_refused_at_once_and_both_named() -> None:

@@ -44,7 +44,6 @@ def test_a_coroutine_function_is_served_as_it_is() -> None:
     [
         (sync_handler, "sync_handler"),
         (generator, "generator"),
-        (Handler, "Handler"),
         (Handler(), "Handler.__call__"),
         (functools.partial(echo), "echo"),
     ],
@@ -54,6 +53,18 @@ def test_only_a_coroutine_function_can_be_a_handler(handler: Any, place: str) ->
         adapt_handler(handler)
     assert isinstance(caught.value, InvalidHandler)
     assert place in str(caught.value)
+
+
+def test_a_class_is_served_by_its_methods() -> None:
+    class Room:
+        async def on_connect(self, room: str) -> None:
+            """Do nothing."""
+
+    adapted = adapt_handler(Room)
+    assert adapted.signature is Room.on_connect
+    assert adapted.skip_first
+    with pytest.raises(InvalidHandler, match=r"Handler \(.*test_handlers\.py:\d+\): a class endpoint needs"):
+        adapt_handler(Handler)
 
 
 async def test_the_connection_is_passed_where_the_handler_takes_it() -> None:

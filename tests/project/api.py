@@ -9,6 +9,7 @@ from tests.project.probe_api import probe_api
 from tests.project.spec_api import room_chat_api, specification_api
 from tests.project.surface_api import surface_api
 from tests.project.topics_api import topics_api
+from tests.project.typed_api import typed_api
 
 __all__ = [
     "dependencies_api",
@@ -19,4 +20,5 @@ __all__ = [
     "specification_api",
     "surface_api",
     "topics_api",
+    "typed_api",
 ]

@@ -20,7 +20,7 @@ from django_bolt.exceptions import InvalidPath
 
 __all__ = ["BoltAPI"]
 
-H = TypeVar("H", bound=Handler)
+H = TypeVar("H", bound=Handler | type[Any])
 Authentications = Sequence[BaseAuthentication | type[BaseAuthentication]]
 Guards = Sequence[BaseGuard | type[BaseGuard]]
 
@@ -94,6 +94,8 @@ class BoltAPI:
         The handler is an ``async def``. Its parameter annotated `WebSocket`, else its first one, takes the
         connection; those named in the path take path parameters; those marked by `Header`, `Cookie` or `Depends`
         take these; all others take query parameters. All are converted by their annotation.
+
+        Or it is a class, with ``on_connect`` in place of the function, and a method for each type of message.
 
         Args:
             path: As in ``/ws/room/{room_id}``; ``{rest:path}`` at the end takes slashes too.

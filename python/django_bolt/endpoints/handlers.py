@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from django_bolt.endpoints.class_endpoints import adapt_class
 from django_bolt.endpoints.parameters import ParameterPlan, locate
 from django_bolt.exceptions import InvalidHandler
 
@@ -43,8 +44,10 @@ def adapt_handler(handler: Any) -> AdaptedHandler:
     # so only functions and methods are taken.
     if (inspect.isfunction(handler) or inspect.ismethod(handler)) and inspect.iscoroutinefunction(handler):
         return AdaptedHandler(handler, handler)
-    found = "a class" if inspect.isclass(handler) else "not one"
-    raise InvalidHandler(f"{locate(handler)}: the handler must be an 'async def' function; this is {found}")
+    if inspect.isclass(handler):
+        serve, on_connect = adapt_class(handler)
+        return AdaptedHandler(serve, on_connect, skip_first=True)
+    raise InvalidHandler(f"{locate(handler)}: the handler must be an 'async def' function or a class")
 
 
 def connection_first(adapted: AdaptedHandler, plan: ParameterPlan) -> Handler:

@@ -11,13 +11,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
 from http.client import responses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import Http404
 
 from django_bolt.close_codes import CloseCode
-from django_bolt.endpoints.endpoint import Endpoint
 from django_bolt.endpoints.websocket import WebSocket, WebSocketState
 from django_bolt.exceptions import (
     HTTPException,
@@ -29,7 +28,10 @@ from django_bolt.exceptions import (
     WebSocketException,
 )
 
-__all__ = ["conclude", "conclude_exception", "error_observers", "log_refusal", "refuse"]
+if TYPE_CHECKING:
+    from django_bolt.endpoints.endpoint import Endpoint
+
+__all__ = ["close_of", "conclude", "conclude_exception", "error_observers", "log_refusal", "refuse"]
 
 logger = logging.getLogger("django_bolt.endpoint")
 handshake_logger = logging.getLogger("django_bolt.handshake")
@@ -65,6 +67,21 @@ async def refuse(
 def log_refusal(websocket: WebSocket, status: int, cause: str) -> None:
     """Log an opening handshake that is refused: a browser tells its page nothing of it."""
     handshake_logger.warning("Connection %s: %d %s: %s", websocket.id, status, websocket.path, cause)
+
+
+def close_of(error: BaseException) -> tuple[int, str]:
+    """Return code and reason of the Close frame that answers an exception of a handler after `accept`."""
+    cause = _strip_disconnects(error)
+    if cause is None:
+        return CloseCode.NORMAL_CLOSURE, ""
+    if isinstance(cause, WebSocketException):
+        return cause.code, cause.reason
+    if isinstance(cause, asyncio.CancelledError):
+        return CloseCode.GOING_AWAY, ""
+    for kind, code, reason in _REASONS:
+        if isinstance(cause, kind):
+            return code, reason
+    return CloseCode.INTERNAL_ERROR, ""
 
 
 async def conclude(websocket: WebSocket) -> None:

@@ -62,6 +62,7 @@ class WebSocket(Connection):
     __slots__ = ()
 
     CACHE_SLOTS: ClassVar[tuple[str, ...]] = (
+        "_accepted",
         "_context",
         "_cookies",
         "_endpoint",
@@ -78,6 +79,11 @@ class WebSocket(Connection):
     def state(self) -> WebSocketState:
         """State of the connection."""
         return WebSocketState(self.ready_state)
+
+    @property
+    def was_accepted(self) -> bool:
+        """Whether `accept` was called; tells a connection that has ended from one that was refused."""
+        return hasattr(self, "_accepted")
 
     @property
     def path(self) -> str:
@@ -177,7 +183,9 @@ class WebSocket(Connection):
         if subprotocol is not None and subprotocol not in self.subprotocols:
             offered = ", ".join(self.subprotocols) or "none"
             raise ValueError(f"Subprotocol {subprotocol!r} was not offered by the client; offered: {offered}")
-        return self.accept_handshake(subprotocol, check_headers(headers), self._wished_compression())
+        checked = check_headers(headers)
+        _fill(self, "_accepted", True)
+        return self.accept_handshake(subprotocol, checked, self._wished_compression())
 
     def reject(
         self, status: int = 403, body: Any = b"", headers: Headers | None = None
@@ -208,8 +216,8 @@ class WebSocket(Connection):
     def send_json(self, data: Any) -> Coroutine[Any, Any, None]:
         """Send data as JSON in a text message; otherwise as `send_text`.
 
-        Besides what JSON knows: dataclasses, `msgspec.Struct`, `datetime`, `UUID`, `Decimal`, `Enum`,
-        Django's lazy strings. Encoded at the call.
+        Besides what JSON knows: dataclasses, `msgspec.Struct`, Pydantic models, sets, `datetime`, `UUID`, `Decimal`,
+        `Enum`, Django's lazy strings. Encoded at the call.
 
         Raises:
             TypeError: Some of it has no JSON form.
@@ -227,13 +235,15 @@ class WebSocket(Connection):
         """Receive a message of either kind and decode it as JSON; otherwise as `receive`.
 
         Args:
-            type: What to decode into and check against: a `msgspec.Struct`, a dataclass, a TypedDict, a
-            union.
+            type: What to decode into and check against: a `msgspec.Struct`, a dataclass, a TypedDict, a Pydantic
+                model, a list or a union of such. A type checker knows the result for a class; for a union it takes
+                it as Any.
 
         Raises:
             InvalidMessage: The message is no JSON, or does not fit the type. It is consumed: the handler may
                 catch this and go on. Unhandled, it closes the connection with 1007.
             WebSocketDisconnect: The connection has ended.
+            TypeError: At the call: no message can be decoded into the type.
         """
         return self.receive_decoded(decoder_for(type))
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,8 +125,12 @@ def test_a_place_names_module_function_file_and_line() -> None:
     assert locate(print) == "builtins.print"
 
 
-def test_a_place_of_a_class_is_that_of_its_constructor() -> None:
-    line = Plain.__init__.__code__.co_firstlineno
+def test_a_place_of_a_class_is_where_it_begins() -> None:
+    line = inspect.findsource(Plain)[1] + 1
     assert locate(Plain) == f"{__name__}.Plain ({Path(__file__)}:{line})"
     assert locate(Plain(1)).startswith(f"{__name__}.Plain.__call__ (")
     assert locate(Record) == f"{__name__}.Record"
+    made = type(
+        "Made", (), {"method": function}
+    )  # no statement of its own: the line of the method is near enough
+    assert locate(made) == f"{__name__}.Made ({Path(__file__)}:{function.__code__.co_firstlineno})"

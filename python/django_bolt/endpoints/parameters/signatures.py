@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import linecache
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -78,8 +80,25 @@ def locate(call: Callable[..., Any]) -> str:
     function = _function_of(call)
     named = call if inspect.isclass(call) else function
     name = f"{getattr(named, '__module__', '?')}.{getattr(named, '__qualname__', repr(named))}"
+    if inspect.isclass(call):
+        return name + _place_of_class(call)
     code = getattr(function, "__code__", None)
     return f"{name} ({code.co_filename}:{code.co_firstlineno})" if code else name
+
+
+def _place_of_class(cls: type) -> str:
+    """Return where a class begins; `inspect.findsource` would parse the whole file, and for each class again."""
+    own = [value.__code__ for value in vars(cls).values() if inspect.isfunction(value)]
+    written = [
+        code for code in own if not code.co_filename.startswith("<")
+    ]  # not the __init__ of a dataclass
+    if not written:
+        return ""
+    first = min(written, key=lambda code: code.co_firstlineno)
+    lines = linecache.getlines(first.co_filename)[: first.co_firstlineno]
+    statement = re.compile(rf"\s*class\s+{re.escape(cls.__name__)}\b")
+    found = [number for number, line in enumerate(lines, 1) if statement.match(line)]
+    return f" ({first.co_filename}:{found[-1] if found else first.co_firstlineno})"
 
 
 def _function_of(call: Any) -> Any:
