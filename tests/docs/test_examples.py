@@ -2,20 +2,25 @@
 
 The blocks of a page are executed in the order of the page, in one module of its own, so that an example goes
 on from those above it. Functions whose names begin with ``test_`` are called after the block that defines
-them. A page that defines `BOLT` shows settings: they must be settings that exist.
+them, asynchronous ones on an event loop, with the fixtures that they name; test cases are run with a database. A page
+that defines `BOLT` shows settings: they must be settings that exist.
 """
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import re
 import sys
 import textwrap
+import unittest
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import pytest
+from django.test import override_settings
 
 from django_bolt.conf import find_problems
 
@@ -61,21 +66,54 @@ def module() -> Iterator[ModuleType]:
     del sys.modules[name]
 
 
-@pytest.mark.parametrize("page", with_examples(), ids=name_of)
-def test_examples_run(page: Path, module: ModuleType) -> None:
+def with_database(page: Path) -> Any:
+    """Mark a page that has test cases; pytest-django makes the database for marked tests only."""
+    has_cases = "TestCase)" in page.read_text()
+    return pytest.param(page, marks=pytest.mark.django_db if has_cases else (), id=name_of(page))
+
+
+@pytest.mark.parametrize("page", [with_database(page) for page in with_examples()])
+def test_examples_run(page: Path, module: ModuleType, request: pytest.FixtureRequest) -> None:
     for block in blocks_of(page.read_text()):
-        run(block, page, module)
+        run(block, page, module, request)
     assert find_problems(getattr(module, "BOLT", {})) == []
 
 
-def run(block: Block, page: Path, module: ModuleType) -> None:
+def run(block: Block, page: Path, module: ModuleType, request: pytest.FixtureRequest) -> None:
     """Execute a block and the tests that it defines; a traceback names the line of the page."""
     before = set(vars(module))
     source = "\n" * (block.line - 1) + block.code
     exec(compile(source, page, "exec", dont_inherit=True), vars(module))
     for name in sorted(set(vars(module)) - before):
+        member = vars(module)[name]
         if name.startswith("test_"):
-            vars(module)[name]()
+            call(member, request)
+        elif is_case(member) and member.__module__ == module.__name__:
+            run_case(member)
+
+
+def is_case(member: Any) -> TypeGuard[type[unittest.TestCase]]:
+    """Tell whether a member of a module is a test case."""
+    return inspect.isclass(member) and issubclass(member, unittest.TestCase)
+
+
+def call(test: Any, request: pytest.FixtureRequest) -> None:
+    """Call a test with the fixtures that it names; the project's API is that of the page."""
+    names = inspect.signature(test).parameters
+    with override_settings(BOLT={"API": "example_page:api"}):
+        fixtures = {name: request.getfixturevalue(name) for name in names}
+    result = test(**fixtures)
+    if inspect.iscoroutine(result):
+        asyncio.run(result)
+
+
+def run_case(case: type[unittest.TestCase]) -> None:
+    """Run a test case as Django's runner does."""
+    result = unittest.TestResult()
+    unittest.defaultTestLoader.loadTestsFromTestCase(case).run(result)
+    assert result.testsRun > 0
+    problems = [text for _, text in (*result.errors, *result.failures)]
+    assert not problems, "\n".join(problems)
 
 
 def test_every_fence_is_found() -> None:
@@ -84,12 +122,12 @@ def test_every_fence_is_found() -> None:
         assert len(blocks_of(text)) == text.count("```python"), name_of(page)
 
 
-def test_an_example_that_fails_names_its_line(module: ModuleType) -> None:
+def test_an_example_that_fails_names_its_line(module: ModuleType, request: pytest.FixtureRequest) -> None:
     page = ROOT / "docs" / "page.md"
     text = "# Title\n\n??? box\n\n    ```python\n    def test_wrong():\n        raise KeyError\n    ```\n"
     (block,) = blocks_of(text)
     with pytest.raises(KeyError) as raised:
-        run(block, page, module)
+        run(block, page, module, request)
     last = raised.traceback[-1]
     assert (str(last.path), last.lineno + 1) == (str(page), 7)
 

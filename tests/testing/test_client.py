@@ -11,7 +11,7 @@ import pytest
 from django.core.exceptions import SynchronousOnlyOperation
 from django.test import override_settings
 
-from django_bolt import BoltAPI, EndpointCollision, WebSocket, WebSocketState, apublish, publish
+from django_bolt import BoltAPI, EndpointCollision, WebSocket, WebSocketState
 from django_bolt.testing import AsyncTestClient, HandshakeRejected, TestClient
 from tests.testing.sample_api import api, everybody, seen
 from tests.testing.twins import BLOCKING, open_twin
@@ -127,24 +127,6 @@ async def test_two_clients_at_once(kind: str) -> None:
             ws = await client.connect("/echo")
             await ws.send_text("a")
             assert await ws.receive() == "a"
-
-
-async def test_what_the_test_publishes_reaches_subscribers(kind: str) -> None:
-    topical = BoltAPI()
-
-    @topical.websocket("/room")
-    async def room(websocket: WebSocket) -> None:
-        await websocket.accept()
-        await websocket.subscribe("room")
-        await websocket.receive()
-
-    async with open_twin(kind, topical) as client:
-        ws = await client.connect("/room")
-        await ws.ping()  # its handler has subscribed it
-        assert (await apublish("room", "from the test")).receivers == 1
-        assert await ws.receive_text() == "from the test"
-        publish("room", "from the blocking twin")
-        assert await ws.receive_text() == "from the blocking twin"
 
 
 # ── outside of its with statement ─────────────────────────────────────────────────────────────────────────────────

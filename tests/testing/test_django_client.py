@@ -102,6 +102,16 @@ class BlockingTests(SimpleTestCase):
         assert client.handler.enforce_csrf_checks
 
 
+@override_settings(BOLT={"API": "tests.testing.test_django_client.api"})
+class OwnClientTests(SimpleTestCase):
+    client_class = TestClient
+
+    def test_it_is_the_client_of_the_test_case(self) -> None:
+        live = self.enterContext(self.client)
+        assert isinstance(live, TestClient)
+        assert asked(live)["host"] == "testserver"
+
+
 @with_urls
 class AsynchronousTests(SimpleTestCase):
     async def test_it_is_an_asynchronous_client_of_django(self) -> None:
