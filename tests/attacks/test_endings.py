@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.attacks.serving import KIB, MIB, Server, Servers
-from tests.attacks.wire import BINARY, CLOSE, PING, PONG, TEXT, close_frame, frame
+from tests.attacks.wire import BINARY, CLOSE, PING, PONG, TEXT, close_frame, frame, request
 
 
 def test_a_burst_of_small_messages_is_delivered_whole(server: Server) -> None:
@@ -97,6 +97,16 @@ def test_a_dead_peer_behind_messages_that_nobody_takes_is_noticed(servers: Serve
         server.wait_until({"connections": 2}, within=10)
         assert alive.receive() == (PING, b"")
     server.wait_until({"connections": 1}, within=5)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends what is not taken")
+def test_a_download_that_is_not_taken_ends(servers: Servers) -> None:
+    server = servers.get(PING_INTERVAL=1, PING_TIMEOUT=1)
+    server.wait_until({"tasks": 2})
+    with server.connect(receive_buffer=4 * KIB) as peer:
+        assert peer.request(request("GET /download HTTP/1.1", f"Host: {server.host}")).status == 200
+        assert server.probe()["tasks"] > 2
+        server.wait_until({"tasks": 2}, within=10)
 
 
 def test_a_peer_that_dies_in_the_middle_of_a_message_is_noticed(pinging: Server) -> None:
