@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import pytest
 
-from tests.attacks.serving import Server, Servers
-from tests.attacks.wire import CLOSE, PING, PONG, TEXT, close_frame, frame
+from tests.attacks.serving import KIB, MIB, Server, Servers
+from tests.attacks.wire import BINARY, CLOSE, PING, PONG, TEXT, close_frame, frame, request
 
 
 def test_a_burst_of_small_messages_is_delivered_whole(server: Server) -> None:
@@ -83,6 +84,29 @@ def test_a_peer_that_sends_needs_no_ping(pinging: Server) -> None:
         while time.monotonic() < until:
             assert peer.echoes(b"I am here")
             time.sleep(0.1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a socket drop what comes")
+def test_a_dead_peer_behind_messages_that_nobody_takes_is_noticed(servers: Servers) -> None:
+    """While reading is paused, pings do not tell, since the pong may be there; the kernel's probes do."""
+    server = servers.get(PING_INTERVAL=1, PING_TIMEOUT=1)
+    with server.open("/deaf") as alive, server.open("/deaf") as dead:
+        for peer in (alive, dead):
+            peer.push(frame(BINARY, bytes(60 * KIB)), 64 * MIB, patience=0.3)
+        dead.die()
+        server.wait_until({"connections": 2}, within=10)
+        assert alive.receive() == (PING, b"")
+    server.wait_until({"connections": 1}, within=5)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends what is not taken")
+def test_a_download_that_is_not_taken_ends(servers: Servers) -> None:
+    server = servers.get(PING_INTERVAL=1, PING_TIMEOUT=1)
+    server.wait_until({"tasks": 2})
+    with server.connect(receive_buffer=4 * KIB) as peer:
+        assert peer.request(request("GET /download HTTP/1.1", f"Host: {server.host}")).status == 200
+        assert server.probe()["tasks"] > 2
+        server.wait_until({"tasks": 2}, within=10)
 
 
 def test_a_peer_that_dies_in_the_middle_of_a_message_is_noticed(pinging: Server) -> None:

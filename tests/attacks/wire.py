@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import select
 import socket
@@ -108,6 +109,14 @@ class Peer:
         """End TCP by a reset, as a client does that vanishes."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
+
+    def die(self) -> None:
+        """Drop everything that comes from now on, before TCP sees it: as if the machine were gone. Linux only."""
+        attach_filter, return_constant = 26, 0x06  # SO_ATTACH_FILTER; BPF_RET of <linux/filter.h>
+        program = ctypes.create_string_buffer(struct.pack("HBBI", return_constant, 0, 0, 0))
+        self.socket.setsockopt(
+            socket.SOL_SOCKET, attach_filter, struct.pack("HxxxxxxP", 1, ctypes.addressof(program))
+        )
 
     def open(self, path: str, *fields: str) -> Peer:
         """Do the opening handshake, which must succeed."""

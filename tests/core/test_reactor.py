@@ -651,6 +651,18 @@ async def test_a_message_counts_as_an_answer(serve: Serve) -> None:
     assert ws.ready_state == 1
 
 
+async def test_a_peer_whose_messages_wait_is_pinged_again_and_not_closed(serve: Serve) -> None:
+    """Its pong may be behind them; a ping finds out one that has left."""
+    server = serve(ping_interval=0.02, ping_timeout=0.02, inbound_limit=1)
+    client, ws = await server.open()
+    await client.text("nobody takes this")
+    for _ in range(5):
+        assert await client.event() == ("ping", b"")
+    assert ws.ready_state == 1
+    assert await ws.receive() == "nobody takes this"
+    assert (await client.rest())[-2:] == [("close", 1011, "ping timeout"), ("eof",)]
+
+
 async def test_without_ping_timeout_nobody_is_closed(serve: Serve) -> None:
     client, ws = await serve(ping_interval=0.01, ping_timeout=0).open()
     for _ in range(5):

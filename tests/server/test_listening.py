@@ -5,6 +5,7 @@ import os
 import socket
 import stat
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -15,6 +16,7 @@ from django_bolt.server.listening import (
     bind,
     bind_unix,
     bind_worker,
+    detect_dead_peers,
     reserve,
 )
 
@@ -133,3 +135,35 @@ class TestUnixSockets:
         with pytest.raises(OSError, match="in use"):
             bind_unix(UnixAddress(str(path)))
         assert path.read_text() == "data"
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="options of Linux")
+@pytest.mark.parametrize(
+    ("interval", "timeout", "expected"),
+    [
+        (20, 20, (20, 7, 3, 40_000)),
+        (0.3, 0.3, (1, 1, 3, 600)),
+        (10_000_000, 10_000_000, (32_767, 32_767, 3, 2**31 - 1)),
+    ],
+)
+def test_accepted_sockets_ask_whether_their_peer_is_dead(
+    interval: float, timeout: float, expected: tuple[int, ...]
+) -> None:
+    with bind(Address("127.0.0.1", 0)) as listener:
+        detect_dead_peers(listener, interval, timeout)
+        listener.setblocking(True)
+        with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:
+            assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            names = (
+                socket.TCP_KEEPIDLE,
+                socket.TCP_KEEPINTVL,
+                socket.TCP_KEEPCNT,
+                socket.TCP_USER_TIMEOUT,
+            )
+            assert tuple(accepted.getsockopt(socket.IPPROTO_TCP, name) for name in names) == expected
+
+
+def test_unix_sockets_need_no_such_question() -> None:
+    with TemporaryDirectory(prefix="bolt") as folder, bind(UnixAddress(f"{folder}/socket")) as listener:
+        detect_dead_peers(listener, 20, 20)
+        assert not listener.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)

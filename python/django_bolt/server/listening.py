@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import stat
@@ -9,10 +10,13 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-__all__ = ["Address", "UnixAddress", "bind", "bind_unix", "bind_worker", "reserve"]
+__all__ = ["Address", "UnixAddress", "bind", "bind_unix", "bind_worker", "detect_dead_peers", "reserve"]
 
 BACKLOG = 2048
 """Connections that the kernel keeps until they are accepted."""
+
+PROBES = 3
+"""Keepalive probes without an answer after which a peer is dead, where the kernel cannot be told a time for it."""
 
 CAN_BALANCE = sys.platform == "linux"
 """Whether SO_REUSEPORT spreads connections over the sockets of a port."""
@@ -118,6 +122,39 @@ def bind_worker(address: Address) -> socket.socket:
     listener = _make_socket(address)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     return _start(listener, address)
+
+
+def detect_dead_peers(listener: socket.socket, interval: float, timeout: float) -> None:
+    """Have the kernel end TCP connections whose peer is dead, which is found out as by pings.
+
+    Pings alone do not tell while a connection is not read, since the pong may be among what is waiting, nor of
+    connections that are no WebSockets.
+
+    Args:
+        listener: Passes it on to the sockets that it accepts from now on.
+        interval: Seconds of silence after which the peer is asked.
+        timeout: Seconds that it may take to answer.
+    """
+    if listener.family == socket.AF_UNIX:
+        return  # whose kernel is the peer's, too
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    idle = _seconds(interval)
+    wanted = {
+        "TCP_KEEPIDLE": idle,
+        "TCP_KEEPALIVE": idle,  # as macOS has it
+        "TCP_KEEPINTVL": _seconds(timeout / PROBES),
+        "TCP_KEEPCNT": PROBES,
+        # Also for what the peer does not acknowledge, or does not take. In milliseconds.
+        "TCP_USER_TIMEOUT": min(math.ceil((interval + timeout) * 1000), 2**31 - 1),
+    }
+    for name, value in wanted.items():
+        if hasattr(socket, name):
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _seconds(time: float) -> int:
+    """Return a time as the kernel takes it: in whole seconds, up to 32,767."""
+    return min(math.ceil(time), 2**15 - 1)
 
 
 def _make_socket(address: Address) -> socket.socket:

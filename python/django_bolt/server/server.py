@@ -24,6 +24,7 @@ from django_bolt.conf import bolt_settings
 from django_bolt.endpoints.dispatch import Dispatcher
 from django_bolt.endpoints.websocket import WebSocket, WebSocketState
 from django_bolt.server.http import HTTPHandover, ReactorState
+from django_bolt.server.listening import detect_dead_peers
 from django_bolt.server.native import make_reactor
 from django_bolt.server.tls import Certificate, TLSListener
 from django_bolt.topics.control import receive as receive_control
@@ -97,7 +98,10 @@ class BoltServer(Server):
     def _listen(self, sockets: list[socket]) -> None:
         if self.certificate is not None:
             self._tls = TLSListener(self.reactor, self.certificate, self.settings)
+        interval, timeout = self.settings.ping_interval, self.settings.ping_timeout
         for listener in sockets:
+            if interval is not None and timeout is not None:
+                detect_dead_peers(listener, interval, timeout)
             if self._tls is None:
                 self.reactor.listen(listener.fileno())
             else:

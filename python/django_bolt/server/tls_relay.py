@@ -134,6 +134,10 @@ class _Plain(_End):
         else:
             transport.abort()
 
+    def begin_ending(self) -> None:
+        super().begin_ending()
+        cast(asyncio.Transport, self.transport).abort()
+
 
 class Encrypted(_End):
     """The client's end of a relay."""

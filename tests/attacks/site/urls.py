@@ -1,8 +1,11 @@
-"""One page, and one that takes uploads."""
+"""One page, one that takes uploads, and one that does not end."""
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+import asyncio
+from collections.abc import AsyncIterator
+
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
@@ -19,4 +22,15 @@ def upload(request: HttpRequest) -> HttpResponse:
     return HttpResponse(str(len(request.body)), content_type="text/plain")
 
 
-urlpatterns = [path("", page), path("upload", upload)]
+async def download(request: HttpRequest) -> StreamingHttpResponse:
+    """Answer without end."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(65_536)
+            await asyncio.sleep(0)  # where Django learns that the client has left
+
+    return StreamingHttpResponse(pieces())
+
+
+urlpatterns = [path("", page), path("upload", upload), path("download", download)]

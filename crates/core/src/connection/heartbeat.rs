@@ -58,6 +58,11 @@ impl State {
         if ping_due.is_some_and(|due| due > now) {
             return self.set_deadline(env, ping_due);
         }
+        self.ping(env);
+    }
+
+    fn ping(&mut self, env: &mut Env<'_, '_>) {
+        let now = env.now();
         self.ping_sent = Some(now);
         self.queue(env, |tail| frame::write_frame(tail, Opcode::Ping, b"", None));
         let next = env.options.ping_interval.after(now);
@@ -71,8 +76,9 @@ impl State {
             return self.set_deadline(env, Some(answer_due));
         }
         if self.inbound.is_full() || self.throttled_until.is_some() || self.is_compressing() {
-            // We are the ones who do not read: the pong may be there. Look again later.
-            return self.set_deadline(env, env.options.ping_timeout.after(env.now()));
+            // We are the ones who do not read, or who are slow to send: the pong may be there. Ask again, since a peer
+            // that has left answers that with a reset, which is noticed without reading.
+            return self.ping(env);
         }
         env.queues.counters.ping_timeouts += 1;
         self.close(env, INTERNAL_ERROR, "ping timeout", true);
