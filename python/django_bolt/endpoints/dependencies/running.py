@@ -81,19 +81,20 @@ async def _clean_up(
     websocket: WebSocket, cleanups: list[Cleanup], outcome: BaseException | None
 ) -> BaseException | None:
     """Run the rests of the generators, last begun first, and return how the connection ends after all."""
-    while cleanups:
-        outcome = await _leave(websocket, cleanups.pop(), outcome)
-    return outcome
+    try:
+        while cleanups:
+            outcome = await _leave(websocket, cleanups.pop(), outcome)
+        return outcome
+    finally:
+        del outcome  # Frames in its traceback hold this one.
 
 
 async def _leave(
     websocket: WebSocket, cleanup: Cleanup, outcome: BaseException | None
 ) -> BaseException | None:
+    traceback = outcome.__traceback__ if outcome else None
     try:
-        if outcome is None:
-            await cleanup.leave(None, None, None)
-        else:
-            await cleanup.leave(type(outcome), outcome, outcome.__traceback__)
+        await cleanup.leave(type(outcome) if outcome else None, outcome, traceback)
     except GeneratorExit:
         raise
     except BaseException as raised:
@@ -101,6 +102,9 @@ async def _leave(
             if _decides(websocket, raised):
                 return raised
             _log(websocket, cleanup, raised)
+    finally:
+        if outcome:  # Frames through which it was thrown into the generator hold it.
+            outcome.__traceback__ = traceback
     return outcome
 
 
