@@ -16,6 +16,15 @@ __all__ = ["Broker", "BrokerStatus", "Deliver", "DropReason", "make_broker", "re
 BROKERS = {
     "local": "django_bolt.topics.brokers.local.LocalBroker",
     "memory": "django_bolt.topics.brokers.memory.MemoryBroker",
+    **dict.fromkeys(
+        (
+            f"{family}{tls}{kind}"
+            for family in ("redis", "valkey")
+            for tls in ("", "s")
+            for kind in ("", "+sentinel", "+cluster")
+        ),
+        "django_bolt.topics.brokers.redis.RedisBroker",
+    ),
 }
 """Classes by the scheme of their URLs, imported when used."""
 
@@ -35,7 +44,7 @@ def make_broker(url: str, settings: BoltSettings) -> Broker:
     if path is None:
         valid = ", ".join(f"{name}://" for name in BROKERS)
         raise ImproperlyConfigured(f"BOLT['BROKER'] begins with {scheme}://; the brokers are {valid}.")
-    return _load(path)(url, settings)
+    return _load(path)(url, settings)  # a broker's own mistakes in the URL are its to tell
 
 
 def redacted(url: str) -> str:

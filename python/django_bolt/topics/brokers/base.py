@@ -103,10 +103,13 @@ class Broker(ABC):
     def unsubscribe(self, name: str) -> None:
         """Undo `subscribe` when the last local subscriber has left. Returns at once; on the loop."""
 
-    async def synced(self) -> None:
-        """Return when the subscriptions so far are in force; on the loop.
+    async def synced(self, *names: str) -> None:
+        """Return when subscriptions are in force; on the loop.
 
         A publication whose publishing began afterwards is received. May be cancelled.
+
+        Args:
+            names: Which ones; none for all so far.
 
         Raises:
             BrokerUnavailable: They are not in force after ``BROKER_TIMEOUT``. They will be when it is over.
