@@ -1,0 +1,333 @@
+"""What a broker does that carries publications between processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+
+import pytest
+
+from django_bolt.conf import BoltSettings
+from django_bolt.testing.broker_contract.alone import METHODS, SIZE_LIMIT, BrokerContract, publish
+from django_bolt.testing.broker_contract.process import FAULTY, OtherProcess, message, run_in_process
+from django_bolt.topics.brokers import Broker, make_broker
+from django_bolt.topics.names import MAX_TOPIC_LENGTH, check_topic
+from django_bolt.topics.publication import Publication
+
+__all__ = ["SharedBrokerContract"]
+
+TOPICS = [
+    "room:1",
+    "a b",
+    " ",
+    "zażółć gęślą jaźń",
+    "部屋",
+    "👩‍👩‍👧",
+    "e\u0301",  # not the same topic as the composed character
+    "[a-z]?^\\{1}",
+    "$library",
+    "x" * MAX_TOPIC_LENGTH,
+    "🙂" * MAX_TOPIC_LENGTH,
+]
+DATA = [
+    "text",
+    "",
+    b"",
+    "zażółć 部屋 👩‍👩‍👧 \0",
+    bytes(range(256)),
+    b"\r\n$5\r\n",
+    b"x" * SIZE_LIMIT,
+]
+
+
+class SharedBrokerContract(BrokerContract):
+    """Tests of a broker with another process.
+
+    Attributes:
+        has_patterns: Whether one can subscribe to patterns.
+    """
+
+    has_patterns = True
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def shared_process(cls, url: str, settings: BoltSettings) -> Iterator[OtherProcess]:
+        """Return a process for all tests, as starting one takes time."""
+        with OtherProcess(url, settings) as process:
+            yield process
+
+    @pytest.fixture
+    def other(self, shared_process: OtherProcess) -> OtherProcess:
+        """Return another process that has no subscriptions yet."""
+        shared_process.reset()
+        return shared_process
+
+    @pytest.fixture
+    def patterns(self) -> None:
+        """Skip where there are no patterns."""
+        if not self.has_patterns:
+            pytest.skip("this broker has no patterns")
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_a_publication_reaches_another_process(
+        self, broker: Broker, other: OtherProcess, method: str
+    ) -> None:
+        other.subscribe("room:1")
+        publication = message("room:1", "hello")
+        publish(broker, method, publication)
+        assert other.received(1) == [publication]
+
+    @pytest.mark.parametrize("method", ["publish_soon", "apublish"])
+    def test_a_serving_process_publishes_too(self, url: str, other: OtherProcess, method: str) -> None:
+        with OtherProcess(url, BoltSettings()) as third:
+            third.subscribe("room:1")
+            other.subscribe("room:1")
+            other.publish(method, ("room:1", "a"), ("room:1", "b"))
+            assert third.data(2) == [b"a", b"b"]
+            third.publish(method, ("room:1", "c"))
+            assert other.data(1) == [b"c"]
+
+    @pytest.mark.parametrize("data", DATA, ids=lambda data: f"{type(data).__name__}-{len(data)}")
+    def test_data_arrive_as_they_were(self, broker: Broker, other: OtherProcess, data: str | bytes) -> None:
+        other.subscribe("room:1")
+        broker.publish(message("room:1", data))
+        (publication,) = other.received(1)
+        raw = data if isinstance(data, bytes) else data.encode()
+        assert (publication.data, publication.is_text) == (raw, isinstance(data, str))
+
+    def test_the_place_in_a_history_arrives(self, broker: Broker, other: OtherProcess) -> None:
+        other.subscribe("room:1")
+        publication = Publication("room:1", b"x", False, "me", offset=2**63, epoch="e1")
+        broker.publish(publication)
+        assert other.received(1) == [publication]
+
+    @pytest.mark.parametrize("topic", TOPICS, ids=ascii)
+    def test_any_topic_is_its_own(self, broker: Broker, other: OtherProcess, topic: str) -> None:
+        check_topic(topic, reserved=True)
+        other.subscribe(topic)
+        for near in (topic[:-1] + "_", topic + "_", "_" + topic, topic.upper() + "_"):
+            broker.publish(message(near, "near"))
+        broker.publish(message(topic, "exact"))
+        assert [(p.topic, p.data) for p in other.received(1)] == [(topic, b"exact")]
+
+    def test_only_what_is_subscribed_arrives(self, broker: Broker, other: OtherProcess) -> None:
+        other.subscribe("room:1", "room:2", "room:3")
+        other.unsubscribe("room:2")
+        for number in (1, 2, 3, 4):
+            broker.publish(message(f"room:{number}", str(number)))
+        other.subscribe("room:2")
+        broker.publish(message("room:2", "last"))
+        assert set(other.data(3)) == {b"1", b"3", b"last"}
+
+    def test_once_synced_nothing_is_missed(self, broker: Broker, other: OtherProcess) -> None:
+        for number in range(50):
+            other.subscribe(f"room:{number}")
+            broker.publish(message(f"room:{number}", str(number)))
+        assert other.data(50) == [str(number).encode() for number in range(50)]
+
+    def test_many_topics(self, broker: Broker, other: OtherProcess) -> None:
+        names = [f"room:{number}" for number in range(3000)]
+        other.subscribe(*names)
+        assert other.status().subscriptions == len(names)
+        for name in names[::100]:
+            broker.publish_soon(message(name, name))
+        assert set(other.data(30)) == {name.encode() for name in names[::100]}
+        other.unsubscribe(*names)
+        assert other.status().subscriptions == 0
+
+    @pytest.mark.usefixtures("patterns")
+    def test_a_pattern_stands_for_all_that_begin_so(self, broker: Broker, other: OtherProcess) -> None:
+        other.subscribe("orders.*")
+        for topic in ("orders", "order.1", "orders.1", "orders.", "xorders.1", "orders.1.items", "Orders.1"):
+            broker.publish(message(topic, topic))
+        broker.publish(message("orders.end"))
+        assert [p.topic for p in other.received(4)] == ["orders.1", "orders.", "orders.1.items", "orders.end"]
+
+    @pytest.mark.usefixtures("patterns")
+    def test_the_star_alone_stands_for_all_but_the_library_s_own(
+        self, broker: Broker, other: OtherProcess
+    ) -> None:
+        other.subscribe("*")
+        for topic in ("a", "$library", "部屋"):
+            broker.publish(message(topic))
+        assert [p.topic for p in other.received(2)] == ["a", "部屋"]
+
+    @pytest.mark.usefixtures("patterns")
+    @pytest.mark.parametrize("prefix", ["a[bc]", "a?", "a\\", "a.+", "[", "^a"])
+    def test_nothing_but_the_star_is_special(self, broker: Broker, other: OtherProcess, prefix: str) -> None:
+        other.subscribe(f"{prefix}*")
+        for topic in ("ab", "abc", "a.b", "aab", prefix[:-1], f"{prefix}1"):
+            if not topic.startswith(prefix):
+                broker.publish(message(topic or "-", "near"))
+        broker.publish(message(f"{prefix}2"))
+        assert [p.topic for p in other.received(1)] == [f"{prefix}2"]
+
+    @pytest.mark.usefixtures("patterns")
+    def test_what_matches_more_than_once_arrives_once(self, broker: Broker, other: OtherProcess) -> None:
+        names = ["orders.1", "orders.*", "orders.1*", "or*"]
+        other.subscribe(*names)
+        for name in names:
+            broker.publish(message("orders.1", f"without {name}" if name != "orders.1" else "with all"))
+            other.unsubscribe(name)
+            other.subscribe("fence")
+        broker.publish(message("fence"))
+        assert len(other.received(5)) == 5
+
+    def test_the_order_of_each_publisher_is_kept(self, url: str, broker: Broker, other: OtherProcess) -> None:
+        """Three publishers, ten thousand publications: a thread that waits, one that does not, and a process."""
+        other.subscribe("waits", "hurries", "other")
+        threads = [
+            threading.Thread(target=publish_numbers, args=(broker, "publish", "waits", 2000)),
+            threading.Thread(target=publish_numbers, args=(broker, "publish_soon", "hurries", 4000)),
+        ]
+        with OtherProcess(url, BoltSettings()) as third:
+            third.publish_numbers("other", 4000)
+            for thread in threads:
+                thread.start()
+            got = other.received(10_000)
+        for thread in threads:
+            thread.join()
+        for topic, count in (("waits", 2000), ("hurries", 4000), ("other", 4000)):
+            assert [int(p.data) for p in got if p.topic == topic] == list(range(count))
+
+    def test_many_threads_publish(self, broker: Broker, other: OtherProcess) -> None:
+        other.subscribe(*(f"thread:{number}" for number in range(8)))
+        threads = [
+            threading.Thread(target=publish_numbers, args=(broker, "publish", f"thread:{number}", 50))
+            for number in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        got = other.received(400)
+        for thread in threads:
+            thread.join()
+        assert sorted(p.topic for p in got) == sorted(
+            f"thread:{number}" for number in range(8) for _ in range(50)
+        )
+
+    def test_one_event_loop_after_another_publishes(self, broker: Broker, other: OtherProcess) -> None:
+        other.subscribe("room:1")
+
+        async def main(number: int) -> None:
+            await broker.apublish(message("room:1", f"{number}a"))
+            await asyncio.gather(*(broker.apublish(message("room:1", f"{number}b")) for _ in range(3)))
+
+        for number in range(3):
+            asyncio.run(main(number))
+            broker.publish(message("room:1", f"{number}c"))
+        expected = [f"{number}{letter}".encode() for number in range(3) for letter in "abbbc"]
+        assert other.data(15) == expected
+
+    def test_a_process_that_ends_at_once_has_published(
+        self, url: str, settings: BoltSettings, other: OtherProcess
+    ) -> None:
+        other.subscribe("room:1")
+        assert run_in_process(publish_and_end, url, settings) == 0
+        assert other.data(200) == [str(number).encode() for number in range(200)]
+
+    def test_parent_and_child_publish_after_a_fork(
+        self, url: str, settings: BoltSettings, other: OtherProcess
+    ) -> None:
+        other.subscribe("room:1")
+        assert run_in_process(publish_around_fork, url, settings) == 0
+        got = other.received(201)
+        assert got[0].data == b"before"
+        assert [int(p.data[1:]) for p in got if p.data.startswith(b"c")] == list(range(100))
+        assert [int(p.data[1:]) for p in got if p.data.startswith(b"p")] == list(range(100))
+        assert len({p.origin for p in got}) == 2
+
+    def test_a_serving_process_forks(self, url: str, broker: Broker, other: OtherProcess) -> None:
+        with OtherProcess(url, BoltSettings()) as forking:
+            forking.subscribe("room:1")
+            other.subscribe("room:1")
+            forking.fork_and_publish("room:1")
+            assert other.data(1) == [b"from the child"]
+            assert forking.data(1) == [b"from the child"]  # it is another process
+            broker.publish(message("room:1", "still there"))
+            assert forking.data(1) == other.data(1) == [b"still there"]
+
+    def test_a_slow_process_misses_nothing(self, url: str, broker: Broker) -> None:
+        with OtherProcess(url, BoltSettings()) as slow:
+            slow.subscribe("room:1")
+            slow.delay(0.002)
+            for number in range(500):
+                broker.publish(message("room:1", f"{number} ".ljust(20_000)))
+            assert [int(data[:4]) for data in slow.data(500)] == list(range(500))
+        assert broker.status().drops == {}
+
+    def test_a_process_that_hangs_holds_up_nobody_for_long(self, url: str, other: OtherProcess) -> None:
+        settings = BoltSettings(broker_queue_limit=1_000_000, broker_timeout=0.5)
+        broker = make_broker(url, settings)
+        with OtherProcess(url, settings) as hanging:
+            hanging.subscribe("room:1")
+            other.subscribe("room:1")
+            hanging.hang(30)
+            started = time.monotonic()
+            for number in range(200):
+                broker.publish(message("room:1", f"{number} ".ljust(20_000)))
+            assert time.monotonic() - started < 5
+            assert [int(data[:4]) for data in other.data(200)] == list(range(200))
+        asyncio.run(broker.stop())
+
+    def test_a_process_dies_and_another_is_born(self, url: str, broker: Broker, other: OtherProcess) -> None:
+        other.subscribe("room:1")
+        with OtherProcess(url, BoltSettings()) as dying:
+            dying.subscribe("room:1")
+            broker.publish(message("room:1", "1"))
+            assert dying.data(1) == [b"1"]
+        for number in (2, 3):
+            broker.publish(message("room:1", str(number)))
+        with OtherProcess(url, BoltSettings()) as born:
+            born.subscribe("room:1")
+            broker.publish(message("room:1", "4"))
+            assert born.data(1) == [b"4"]
+        assert other.data(4) == [b"1", b"2", b"3", b"4"]
+        assert broker.status().drops == {}
+
+    def test_a_process_stops_and_starts_its_broker(self, broker: Broker, other: OtherProcess) -> None:
+        other.subscribe("room:1")
+        before = other.resources()
+        other.restart_broker()
+        broker.publish(message("room:1", "nobody subscribes"))
+        other.subscribe("room:1")
+        broker.publish(message("room:1", "again"))
+        assert other.data(1) == [b"again"]
+        assert other.resources() == before
+
+    def test_a_delivery_that_fails_does_not_end_the_receiving(
+        self, broker: Broker, other: OtherProcess
+    ) -> None:
+        other.subscribe("room:1", FAULTY)
+        broker.publish(message(FAULTY))
+        broker.publish(message("room:1", "after"))
+        assert other.data(1) == [b"after"]
+
+
+def publish_numbers(broker: Broker, method: str, topic: str, count: int) -> None:
+    """Publish numbers on a topic."""
+    for number in range(count):
+        getattr(broker, method)(message(topic, str(number)))
+
+
+def publish_and_end(url: str, settings: BoltSettings) -> None:
+    """Publish without waiting, in a process that ends then."""
+    publish_numbers(make_broker(url, settings), "publish_soon", "room:1", 200)
+
+
+def publish_around_fork(url: str, settings: BoltSettings) -> None:
+    """Publish, fork, and publish in both processes."""
+    warnings.simplefilter("ignore")  # of forks of processes with threads
+    broker = make_broker(url, settings)
+    broker.publish(message("room:1", "before"))
+    child = os.fork()
+    letter = "p" if child else "c"
+    for number in range(100):
+        broker.publish(message("room:1", f"{letter}{number}"))
+    if child:
+        _, status = os.waitpid(child, 0)
+        raise SystemExit(os.waitstatus_to_exitcode(status))
+    os._exit(0)

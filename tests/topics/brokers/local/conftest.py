@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="class")
+def socket_directory() -> Iterator[Path]:
+    """A directory with a short path, as a Unix socket needs; pytest's own are too long on some machines."""
+    with tempfile.TemporaryDirectory(prefix="bolt-") as path:
+        yield Path(path)
