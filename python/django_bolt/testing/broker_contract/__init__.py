@@ -2,7 +2,7 @@
 
 A broker keeps it if these tests pass::
 
-    class TestNatsBroker(SharedBrokerContract):
+    class TestNatsBroker(SharedBrokerContract, PatternContract):
         @pytest.fixture(scope="class")
         @classmethod
         def url(cls):
@@ -12,7 +12,8 @@ They need pytest and ``DJANGO_SETTINGS_MODULE`` in the environment, as with pyte
 """
 
 from django_bolt.testing.broker_contract.alone import BrokerContract
+from django_bolt.testing.broker_contract.patterns import PatternContract
 from django_bolt.testing.broker_contract.process import OtherProcess
 from django_bolt.testing.broker_contract.shared import SharedBrokerContract
 
-__all__ = ["BrokerContract", "OtherProcess", "SharedBrokerContract"]
+__all__ = ["BrokerContract", "OtherProcess", "PatternContract", "SharedBrokerContract"]

