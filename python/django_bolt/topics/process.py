@@ -7,6 +7,7 @@ import os
 import secrets
 import weakref
 from collections.abc import Callable
+from functools import partial
 
 __all__ = ["call_after_fork", "call_at_exit", "process_id"]
 
@@ -33,8 +34,10 @@ def call_after_fork(method: Callable[[], None]) -> None:
 
 def call_at_exit(method: Callable[[], None]) -> None:
     """Call a bound method when the interpreter ends, if its object lives then; daemon threads still run."""
-    reference = weakref.WeakMethod(method)
-    weakref.finalize(method.__self__, atexit.unregister, atexit.register(_call, reference))  # type: ignore[attr-defined]
+    callback = partial(_call, weakref.WeakMethod(method))
+    atexit.register(callback)
+    # At the end itself it would unregister what has not been called yet.
+    weakref.finalize(method.__self__, atexit.unregister, callback).atexit = False  # type: ignore[attr-defined]
 
 
 def _call(reference: weakref.WeakMethod[Callable[[], None]]) -> None:

@@ -56,6 +56,10 @@ def _load(path: str) -> type[Broker]:
     try:
         found = import_string(path)
     except ImportError as error:
+        if (error.name or "").partition(".")[0] in ("redis", "hiredis"):
+            raise ImproperlyConfigured(
+                "BOLT['BROKER'] needs redis-py: pip install 'django_bolt[redis]'"
+            ) from error
         raise ImproperlyConfigured(
             f"BOLT['BROKER'] names {path}, which cannot be imported: {error}"
         ) from error

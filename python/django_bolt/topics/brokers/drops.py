@@ -53,7 +53,7 @@ class Drops:
             if now - at < LOG_INTERVAL:
                 return
             self._logged[reason] = (total, now)
-        logger.warning("Dropped %d publications (%s): %s; %d in all", total - before, reason, where, total)
+        logger.warning("Dropped publications (%s): %d, in all %d; %s", reason, total - before, total, where)
 
     def counts(self) -> dict[str, int]:
         """Return how many were dropped, by reason."""
