@@ -40,6 +40,7 @@ class Flusher:
         self._blocked = blocked
         self._flush = flush
         self.has_ended = False
+        self._is_ending = False
         self._thread = threading.Thread(target=self._run, name="django_bolt-local", daemon=True)
         self._wake_receiver, self._wake_sender = socket.socketpair()
         self._wake_sender.setblocking(False)
@@ -47,11 +48,18 @@ class Flusher:
 
     def wake(self) -> None:
         """See to it that the thread runs and knows all blocked peers. With the lock held."""
+        if self.has_ended:
+            return
         if not self._thread.ident:
             self._thread.start()
         self._changed.notify_all()
         with contextlib.suppress(BlockingIOError):
             self._wake_sender.send(b"\0")
+
+    def end(self) -> None:
+        """Let the thread end when nothing waits any more. With the lock held."""
+        self._is_ending = True
+        self.wake()
 
     def close(self) -> None:
         """Let go of the descriptors, in a process that the thread does not run in."""
@@ -68,7 +76,8 @@ class Flusher:
 
     def _has_work(self) -> bool:
         with self._changed:
-            if self._changed.wait_for(lambda: bool(self._blocked()), LINGER):
+            self._changed.wait_for(lambda: self._blocked() or self._is_ending, LINGER)
+            if self._blocked():
                 return True
             self.has_ended = True
             self.close()

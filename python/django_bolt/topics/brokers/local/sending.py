@@ -107,7 +107,8 @@ class Sender:
             self._peers = {}
             self._directory.forget()
             if self._flusher is not None:
-                self._flusher.wake()
+                self._flusher.end()
+                self._flusher = None
 
     @property
     def queued(self) -> int:
