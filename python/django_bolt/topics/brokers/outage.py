@@ -78,16 +78,22 @@ class Outage:
             logger.warning("The broker %s is away (%s): %s", self.address, connection, reason)
 
     def end(self, connection: str) -> None:
-        """Note that a connection works, or is no longer wanted."""
+        """Note that a connection works."""
+        away = self.forget(connection)
+        if away is not None:
+            logger.warning("The broker %s is back after %.1f s", self.address, away)
+
+    def forget(self, connection: str) -> float | None:
+        """Note that a connection is no longer wanted; returns the seconds away if this ends the outage."""
         with self._lock:
             if connection not in self._lost:
-                return
+                return None
             self._lost.remove(connection)
             if self._lost:
-                return
+                return None
             away = time.monotonic() - self._since
             self._before += away
-        logger.warning("The broker %s is back after %.1f s", self.address, away)
+        return away
 
     @property
     def is_on(self) -> bool:

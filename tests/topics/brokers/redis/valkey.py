@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -95,25 +96,69 @@ def serving(*options: str) -> Iterator[Valkey]:
 
 
 @contextlib.contextmanager
-def cluster(size: int = 3) -> Iterator[list[Valkey]]:
-    """A cluster whose nodes share the slots evenly."""
-    options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000")
-    nodes = [Valkey(*options, "--cluster-config-file", f"nodes-{number}.conf") for number in range(size)]
+def cluster(size: int = 3, replicas: int = 0) -> Iterator[list[Valkey]]:
+    """A cluster whose nodes share the slots evenly; the replicas follow, that of the first node being the first."""
+    options = (
+        "--cluster-enabled",
+        "yes",
+        "--cluster-node-timeout",
+        "1000",
+        "--cluster-config-file",
+        "nodes.conf",
+    )
+    nodes = [Valkey(*options) for _ in range(size + replicas)]
     try:
-        for node in nodes:
-            node.start()
-        share = 16384 // size + 1
         for number, node in enumerate(nodes):
-            node.ask("CLUSTER", "ADDSLOTSRANGE", number * share, min((number + 1) * share, 16384) - 1)
+            node.start()
             node.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        for number, node in enumerate(nodes[:size]):
+            share = 16384 // size + 1
+            node.ask("CLUSTER", "ADDSLOTSRANGE", number * share, min((number + 1) * share, 16384) - 1)
         for node in nodes[1:]:
             nodes[0].ask("CLUSTER", "MEET", "127.0.0.1", node.port)
         for node in nodes:
-            wait_for(lambda node=node: is_whole(node, size))
+            wait_for(lambda node=node: is_whole(node, len(nodes)))  # type: ignore[misc]
+        for primary, replica in zip(nodes, nodes[size:], strict=False):
+            replica.ask("CLUSTER", "REPLICATE", primary.ask("CLUSTER", "MYID").decode())
+            wait_for(lambda replica=replica: replica.ask("ROLE")[3] == b"connected")  # type: ignore[misc]
         yield nodes
     finally:
         for node in nodes:
             node.close()
+
+
+@dataclass
+class Sentinels:
+    """A primary, its replica, and a sentinel that watches them."""
+
+    primary: Valkey
+    replica: Valkey
+    sentinel: Valkey
+
+    def is_promoted(self) -> bool:
+        """Whether the sentinel names the replica, and it is the primary now."""
+        named = self.sentinel.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main")
+        return int(named[1]) == self.replica.port and self.replica.ask("ROLE")[0] == b"master"
+
+
+@contextlib.contextmanager
+def sentinels() -> Iterator[Sentinels]:
+    """A primary under the name ``main``; its loss is noticed within half a second."""
+    primary = Valkey()
+    replica = Valkey("--replicaof", "127.0.0.1", str(primary.port))
+    config = [f"monitor main 127.0.0.1 {primary.port} 1", "down-after-milliseconds main 300"]
+    lines = "".join(f"sentinel {line}\n" for line in (*config, "failover-timeout main 2000"))
+    sentinel = Valkey("--sentinel", config=lines)
+    try:
+        primary.start()
+        replica.start()
+        wait_for(lambda: replica.ask("ROLE")[3] == b"connected")
+        sentinel.start()
+        wait_for(lambda: len(sentinel.ask("SENTINEL", "REPLICAS", "main")) == 1)
+        yield Sentinels(primary, replica, sentinel)
+    finally:
+        for server in (primary, replica, sentinel):
+            server.close()
 
 
 def is_whole(node: Valkey, size: int) -> bool:

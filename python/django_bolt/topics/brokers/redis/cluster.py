@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from redis.crc import key_slot
 from redis.exceptions import RedisError
 
 from django_bolt.exceptions import InvalidTopic
@@ -16,6 +17,7 @@ from django_bolt.topics.names import is_pattern
 
 __all__ = ["ClusterReceiver"]
 
+FINDING = "finding the nodes"
 TURN = 500
 """Topics looked at before other work of the loop gets its turn."""
 
@@ -43,6 +45,7 @@ class ClusterReceiver(Receiver):
         for feed in self._nodes.values():
             await feed.close()
         self._nodes.clear()
+        self._outage.forget(FINDING)
 
     def abandon(self) -> None:
         """Give up the connections in the child after a fork."""
@@ -53,10 +56,18 @@ class ClusterReceiver(Receiver):
         """Look for the new node if one unsubscribes by itself: it has given the slot away."""
         super().on_change(feed, channel, is_in_force)
         if not is_in_force and channel in feed.channels:
-            self.on_moved()
+            self.on_moved(feed)
 
-    def on_moved(self) -> None:
-        """Look which node has which slot now."""
+    def on_moved(self, feed: Feed, slot: int | None = None) -> None:
+        """Look which node has which slot now. The topics of a slot that was refused are to be assigned again."""
+        refused = [
+            channel for channel in feed.channels if slot is not None and key_slot(channel.name) == slot
+        ]
+        for channel in refused:
+            name = self._name(channel)
+            feed.channels.discard(channel)
+            self._feeds[name] = None
+            self._pending.restart([name])
         self._is_stale.set()
 
     def _begin(self) -> None:
@@ -76,7 +87,8 @@ class ClusterReceiver(Receiver):
             self._is_stale.set()
             return
         if address not in self._nodes:
-            self._nodes[address] = Feed(self._servers, lambda: address, self, self._outage)
+            label = f"subscriptions at {address[0]}:{address[1]}"
+            self._nodes[address] = Feed(self._servers, lambda: address, self, self._outage, label)
         feed = self._feeds[name] = self._nodes[address]
         feed.add(self._channel(name))
 
@@ -89,16 +101,14 @@ class ClusterReceiver(Receiver):
             try:
                 await asyncio.to_thread(self._servers.refresh)
             except RedisError as error:
-                self._outage.begin("finding the nodes", error)
+                self._outage.begin(FINDING, error)
                 self._is_stale.set()
             else:
-                self._outage.end("finding the nodes")
+                self._outage.end(FINDING)
                 self._is_known = True
                 await self._follow()
-            if self._is_stale.is_set():
-                await asyncio.sleep(backoff.pause())
-            else:
                 backoff.reset()
+            await asyncio.sleep(backoff.pause())  # many hints come at once
 
     async def _follow(self) -> None:
         """Subscribe to each name where it is now, and leave nodes that have none."""

@@ -19,6 +19,7 @@ from django_bolt.topics.brokers.redis.url import Address
 
 __all__ = ["Entry", "Exchange", "Outcome", "Result"]
 
+FINDING = "finding the server"
 IDLE = 10.0
 """Seconds after which a connection is tried before it is used: something on the way may have forgotten it."""
 MOVES = 5
@@ -73,6 +74,7 @@ class Exchange:
         self._servers = servers
         self._outage = outage
         self._command = "SPUBLISH" if servers.url.sharded else "PUBLISH"
+        self._lost: set[Address] = set()
         self._links: dict[Address, tuple[Connection, float]] = {}
         self._unreachable: dict[Address, tuple[RedisError, float]] = {}
 
@@ -93,7 +95,6 @@ class Exchange:
         for address, group in sent:
             self._receive(address, group, results, moved)
         if moved:
-            self.refresh()
             results += self.publish(moved)
         return results
 
@@ -101,6 +102,10 @@ class Exchange:
         """Find out anew where the servers are."""
         with contextlib.suppress(RedisError):
             self._servers.refresh()
+            gone = self._lost - self._servers.nodes() if self._servers.url.sharded else ()
+            for address in gone:
+                self._lost.remove(address)
+                self._outage.forget(self._label(address))
 
     def probe(self) -> None:
         """Connect to a server, if there is any to be reached.
@@ -109,13 +114,23 @@ class Exchange:
             RedisError: There is none.
         """
         self._unreachable.clear()
-        self._link(self._locate(b""))
+        self.refresh()
+        address = self._locate(b"")
+        others = self._servers.nodes() - {address} if self._servers.url.sharded else ()
+        for other in others:
+            with contextlib.suppress(RedisError):
+                self._link(other)
+                return
+        self._link(address)
 
     def close(self) -> None:
         """End the connections; in the child after a fork too, where this leaves the parent's alone."""
         for connection, _ in self._links.values():
             connection.disconnect()
         self._links.clear()
+        for label in (FINDING, *map(self._label, self._lost)):
+            self._outage.forget(label)
+        self._lost.clear()
 
     def _by_server(self, entries: Iterable[Entry], results: list[Result]) -> dict[Address, list[Entry]]:
         groups: dict[Address, list[Entry]] = {}
@@ -130,9 +145,9 @@ class Exchange:
         try:
             address = self._servers.locate(channel)
         except RedisError as error:
-            self._outage.begin("finding the server", error)
+            self._outage.begin(FINDING, error)
             raise
-        self._outage.end("finding the server")
+        self._outage.end(FINDING)
         return address
 
     def _send(self, address: Address, group: list[Entry], results: list[Result]) -> bool:
@@ -158,6 +173,7 @@ class Exchange:
             try:
                 connection.read_response()
             except (AskError, TryAgainError) as error:  # MovedError is an AskError
+                self._follow(error)
                 if entry.moves < MOVES:
                     entry.moves += 1
                     moved.append(entry)
@@ -175,6 +191,12 @@ class Exchange:
                 results.append(Result(entry, Outcome.CONFIRMED))
         self._links[address] = (connection, time.monotonic())
 
+    def _follow(self, error: RedisError) -> None:
+        if isinstance(error, AskError):
+            self._servers.follow(error)
+        else:
+            self.refresh()
+
     def _link(self, address: Address) -> Connection:
         """Return a connection that is fit for use."""
         if address in self._links and self._is_alive(*self._links[address]):
@@ -189,7 +211,8 @@ class Exchange:
             self._lose(address, error)
             raise
         self._links[address] = (connection, time.monotonic())
-        self._outage.end(label(address))
+        self._lost.discard(address)
+        self._outage.end(self._label(address))
         return connection
 
     def _is_alive(self, connection: Connection, used: float) -> bool:
@@ -209,9 +232,9 @@ class Exchange:
         connection, _ = self._links.pop(address, (None, 0.0))
         if connection is not None:
             connection.disconnect()
-        self._outage.begin(label(address), error)
+        self._lost.add(address)
+        self._outage.begin(self._label(address), error)
 
-
-def label(address: Address) -> str:
-    """Name a connection for the log."""
-    return f"publishing to {address[0]}:{address[1]}"
+    def _label(self, address: Address) -> str:
+        """Name a connection: that of a cluster's node by its address, as others may go on."""
+        return f"publishing to {address[0]}:{address[1]}" if self._servers.url.sharded else "publishing"

@@ -63,8 +63,8 @@ class Listener(Protocol):
     def on_restart(self, feed: Feed) -> None:
         """Note that nothing of a feed is in force, and that each of its channels is requested once, anew."""
 
-    def on_moved(self) -> None:
-        """Note that channels may belong to another node."""
+    def on_moved(self, feed: Feed, slot: int | None = None) -> None:
+        """Note that channels belong to another node: those of a slot, or nobody knows which."""
 
 
 class Feed:
@@ -75,20 +75,26 @@ class Feed:
         locate: Returns where to; may block.
         listener: Gets what arrives.
         outage: Is told of losses.
+        label: Names the connection there.
 
     Attributes:
         channels: What shall be in force.
     """
 
     def __init__(
-        self, servers: Servers, locate: Callable[[], Address], listener: Listener, outage: Outage
+        self,
+        servers: Servers,
+        locate: Callable[[], Address],
+        listener: Listener,
+        outage: Outage,
+        label: str = "subscriptions",
     ) -> None:
         self.channels: set[Channel] = set()
         self._servers = servers
         self._locate = locate
         self._listener = listener
         self._outage = outage
-        self._label = "subscriptions"
+        self._label = label
         self._connection: Connection | None = None
         self._commands: list[tuple[str, Channel]] = []
         self._wake = asyncio.Event()
@@ -110,7 +116,7 @@ class Feed:
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
-        self._outage.end(self._label)
+        self._outage.forget(self._label)
 
     def abandon(self) -> None:
         """Give up the connection in the child after a fork, without a word to the server or the loop."""
@@ -131,9 +137,7 @@ class Feed:
         backoff = Backoff()
         while True:
             try:
-                address = await asyncio.to_thread(self._locate)
-                self._label = f"subscriptions at {address[0]}:{address[1]}"
-                await self._session(address, backoff)
+                await self._session(await asyncio.to_thread(self._locate), backoff)
             except Exception as error:
                 if not isinstance(error, RedisError | OSError):
                     logger.exception("Receiving from the broker %s failed", self._outage.address)
@@ -141,7 +145,7 @@ class Feed:
                 with contextlib.suppress(RedisError):
                     await asyncio.to_thread(self._servers.refresh)
                 self._listener.on_restart(self)
-                self._listener.on_moved()
+                self._listener.on_moved(self)
                 await asyncio.sleep(backoff.pause())
 
     async def _session(self, address: Address, backoff: Backoff) -> None:
@@ -194,8 +198,9 @@ class Feed:
         while True:
             try:
                 response = await connection.read_response()
-            except AskError:  # MovedError is one: the slot of a channel is elsewhere
-                self._listener.on_moved()
+            except AskError as error:  # MovedError is one: the slot of a channel is elsewhere
+                self._servers.follow(error)
+                self._listener.on_moved(self, error.slot_id)
                 continue
             except ResponseError as error:
                 logger.error("The broker %s refuses a subscription: %s", self._outage.address, error)

@@ -110,7 +110,7 @@ class Receiver:
             if name not in self._feeds:
                 self._pending.forget(name)
 
-    def on_moved(self) -> None:
+    def on_moved(self, feed: Feed, slot: int | None = None) -> None:
         """Do nothing: there is one server."""
 
     def _begin(self) -> None:

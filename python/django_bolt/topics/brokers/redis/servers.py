@@ -13,8 +13,8 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.connection import Connection, SSLConnection
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
+from redis.exceptions import AskError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
 
@@ -52,6 +52,13 @@ class Servers:
         Raises:
             RedisError: What is true now cannot be found out.
         """
+
+    def follow(self, moved: AskError) -> None:
+        """Heed a node that names another as that of a slot."""
+
+    def nodes(self) -> frozenset[Address]:
+        """Return the nodes of a cluster, as far as they are known."""
+        return frozenset()
 
     def connect(self, address: Address) -> Connection:
         """Return a connection.
@@ -153,6 +160,19 @@ class ClusterServers(Servers):
             self._read(self._ask())
             self._refreshed = time.monotonic()
 
+    def follow(self, moved: AskError) -> None:
+        """Heed a node that knows more than the one that was asked for all slots."""
+        if moved.host and self._slots:
+            with self._lock:
+                self._slots[moved.slot_id] = address = (moved.host, moved.port)
+                self._nodes = tuple({*self._nodes, address})
+        else:
+            self._refreshed = -REFRESH_INTERVAL
+
+    def nodes(self) -> frozenset[Address]:
+        """Return those that have slots."""
+        return frozenset(self._nodes)
+
     def _ask(self) -> list[Any]:
         """Return the answer of the first node that gives one; each range has its first and last slot and nodes."""
         errors: list[RedisError] = []
@@ -183,13 +203,23 @@ class ClusterServers(Servers):
 class AnyNodeServers(ClusterServers):
     """A cluster that carries every publication to all its nodes: any one will do, as long as it is there."""
 
+    def __init__(self, url: RedisURL, timeout: float) -> None:
+        super().__init__(url, timeout)
+        self._chosen: Address | None = None
+
     def locate(self, channel: bytes) -> Address:
         """Return the node in use."""
-        if not self._nodes:
+        if self._chosen is None:
             self.refresh()
-        if not self._nodes:
+        if self._chosen is None:
             raise RedisConnectionError("no node of the cluster has slots")
-        return self._nodes[0]
+        return self._chosen
+
+    def refresh(self) -> None:
+        """Choose another node."""
+        super().refresh()
+        others = [address for address in self._nodes if address != self._chosen]
+        self._chosen = random.choice(others) if others else self._chosen
 
 
 def make_servers(url: RedisURL, timeout: float) -> Servers:
