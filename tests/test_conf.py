@@ -41,6 +41,7 @@ def test_defaults_are_those_of_the_design() -> None:
         "TRUSTED_PROXIES": [],
         "AUTHENTICATION": [],
         "GUARDS": [],
+        "API_KEYS": [],
         "MAX_MESSAGE_SIZE": 1_048_576,
         "MAX_FRAME_SIZE": 1_048_576,
         "MAX_FRAGMENTS": 131_072,
@@ -244,6 +245,21 @@ def test_a_key_near_to_none_gets_the_list() -> None:
 
 def test_a_value_that_may_hold_a_secret_is_not_shown() -> None:
     assert "hush" not in find_problems({"AUTHENTICATION": {"key": "hush"}})[0].message
+    assert "hush" not in find_problems({"API_KEYS": ["hush", ""]})[0].message
+    with override_settings(BOLT={"API_KEYS": ["hush"]}):
+        assert bolt_settings().api_keys == ("hush",)
+        assert "hush" not in repr(bolt_settings())
+
+
+@pytest.mark.parametrize("value", [["k"], ("k",), {"k": "owner"}, {"k": {"role": "x"}}, []])
+def test_api_keys_are_a_list_or_a_dict(value: Any) -> None:
+    assert find_problems({"API_KEYS": value}) == []
+
+
+@pytest.mark.parametrize("value", ["k", None, [""], ["a b"], ["é"], [b"k"], {1: "owner"}])
+def test_api_keys_must_be_visible_ascii(value: Any) -> None:
+    [problem] = find_problems({"API_KEYS": value})
+    assert "a list of keys" in problem.hint
 
 
 @pytest.mark.parametrize("bolt", [None, [], "text"])

@@ -10,6 +10,7 @@ import jwt
 from django.conf import settings
 
 from django_bolt.auth.backends import AuthenticationFailed, AuthResult, BaseAuthentication
+from django_bolt.auth.calls import never_blocks
 
 if TYPE_CHECKING:
     from django_bolt.endpoints.websocket import WebSocket
@@ -73,6 +74,7 @@ class JWTAuthentication(BaseAuthentication):
     def __repr__(self) -> str:
         return f"{type(self).__name__}(algorithms={self._algorithms!r})"
 
+    @never_blocks
     def authenticate(self, websocket: WebSocket) -> AuthResult | None:
         """Verify the token of the opening handshake.
 

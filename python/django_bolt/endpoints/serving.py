@@ -68,9 +68,9 @@ async def _prepare(websocket: WebSocket, endpoint: Endpoint, users: Tally) -> Co
 
 def _count_user(websocket: WebSocket, users: Tally) -> None:
     limit = bolt_settings().max_connections_per_user
-    user_id, task = websocket.context.get("user_id"), asyncio.current_task()
-    if limit is None or user_id is None or task is None:
+    identity, task = websocket.identity, asyncio.current_task()
+    if limit is None or identity is None or identity.key is None or task is None:
         return
-    if users.is_full(user_id, limit):
+    if users.is_full(identity.key, limit):
         raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS, headers=RETRY)
-    users.count(user_id, task)
+    users.count(identity.key, task)

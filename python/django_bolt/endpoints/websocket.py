@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, overload
 
@@ -11,9 +11,11 @@ from django.utils.datastructures import CaseInsensitiveMapping
 
 from django_bolt.compression import Compression
 from django_bolt.conf import bolt_settings
-from django_bolt.endpoints.connection import Connection
+from django_bolt.endpoints.client import ClientConnection
 from django_bolt.endpoints.headers import Headers, check_headers, join_headers
+from django_bolt.endpoints.origin import host_of, is_origin_allowed
 from django_bolt.endpoints.proxies import client_behind_proxies, is_secure_behind_proxies
+from django_bolt.endpoints.slots import cached, fill
 from django_bolt.exceptions import WrongState
 from django_bolt.json_messages import decoder_for, encode_json
 from django_bolt.topics.hub import Hub
@@ -45,7 +47,7 @@ class WebSocketState(IntEnum):
     """After close, by either side."""
 
 
-class WebSocket(Connection):
+class WebSocket(ClientConnection):
     """One client's connection, as its handler sees it.
 
     It begins `CONNECTING`: the opening handshake is here and waits for `accept`, `close` or `reject`. From
@@ -66,6 +68,7 @@ class WebSocket(Connection):
         "_cookies",
         "_endpoint",
         "_headers",
+        "_identity",
         "_path_params",
         "_query_params",
     )
@@ -111,12 +114,12 @@ class WebSocket(Connection):
     @property
     def endpoint(self) -> Endpoint:
         """The endpoint that serves the connection."""
-        return _cached(self, "_endpoint", self._no_endpoint)
+        return cached(self, "_endpoint", self._no_endpoint)
 
     @property
     def path_params(self) -> dict[str, str]:
         """Path parameters by name: their text, percent-decoded. The handler's arguments are converted."""
-        return _cached(self, "_path_params", dict[str, str])
+        return cached(self, "_path_params", dict[str, str])
 
     @property
     def query_params(self) -> QueryDict:
@@ -126,7 +129,7 @@ class WebSocket(Connection):
             TooManyFieldsSent: There are more than ``DATA_UPLOAD_MAX_NUMBER_FIELDS``; before `accept`, letting
                 it pass is answered with HTTP 400.
         """
-        return _cached(self, "_query_params", lambda: QueryDict(self.target.partition("?")[2]))
+        return cached(self, "_query_params", lambda: QueryDict(self.target.partition("?")[2]))
 
     @property
     def headers(self) -> CaseInsensitiveMapping[str]:
@@ -135,12 +138,12 @@ class WebSocket(Connection):
         A repeated field is one value, joined by commas (RFC 9110 section 5.3); `raw_headers` has each by
         itself.
         """
-        return _cached(self, "_headers", lambda: CaseInsensitiveMapping(join_headers(self.raw_headers)))
+        return cached(self, "_headers", lambda: CaseInsensitiveMapping(join_headers(self.raw_headers)))
 
     @property
     def cookies(self) -> dict[str, str]:
         """Cookies by name, as ``request.COOKIES`` of a view."""
-        return _cached(self, "_cookies", lambda: parse_cookie(self.headers.get("cookie", "")))
+        return cached(self, "_cookies", lambda: parse_cookie(self.headers.get("cookie", "")))
 
     @property
     def subprotocols(self) -> list[str]:
@@ -149,13 +152,13 @@ class WebSocket(Connection):
         return [name.strip() for name in offered if name.strip()]
 
     @property
-    def context(self) -> dict[str, Any]:
-        """A dict for the connection's life.
+    def is_trusted_origin(self) -> bool:
+        """Whether the page may use this site's cookies: it is of this host or of an origin that settings list.
 
-        Authentication fills ``user_id``, ``claims`` and ``backend`` (the name of the authentication's class);
-        the handler may add what it likes.
+        The ``"*"`` and ``"null"`` of ``BOLT["ALLOWED_ORIGINS"]`` do not count: any page can be that. True for a
+        client that sends no origin, which is no browser.
         """
-        return _cached(self, "_context", dict[str, Any])
+        return is_origin_allowed(self.headers.get("origin"), host_of(self.headers), any_counts=False)
 
     def accept(
         self, subprotocol: str | None = None, headers: Headers | None = None
@@ -314,9 +317,9 @@ class WebSocket(Connection):
 
     def bind(self, endpoint: Endpoint, path_params: dict[str, str]) -> None:
         """Note which endpoint serves the connection; called once, by the dispatcher."""
-        _fill(self, "_endpoint", endpoint)
+        fill(self, "_endpoint", endpoint)
         if path_params:
-            _fill(self, "_path_params", path_params)
+            fill(self, "_path_params", path_params)
 
     def release_request(self) -> None:
         """Drop what was parsed of the request; it is parsed again when asked for.
@@ -344,21 +347,6 @@ class WebSocket(Connection):
         # A client that left is for the engine to report, which knows whether it did or the handler closed.
         if self.ready_state == WebSocketState.CONNECTED:
             raise WrongState(operation, WebSocketState.CONNECTING.name, WebSocketState.CONNECTED.name)
-
-
-def _cached(websocket: WebSocket, slot: str, make: Callable[[], T]) -> T:
-    """Return what a slot holds, and fill it when it is empty."""
-    try:
-        held: T = getattr(websocket, slot)
-    except AttributeError:
-        held = make()
-        _fill(websocket, slot, held)
-    return held
-
-
-def _fill(websocket: WebSocket, slot: str, value: Any) -> None:
-    # By name, because the slots are those of the concrete class: a base beside the native one must have none.
-    setattr(websocket, slot, value)
 
 
 def _encode_body(body: Any) -> tuple[str | None, bytes]:

@@ -1,0 +1,79 @@
+"""Who the client of a connection is, for as long as the connection lasts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.functional import SimpleLazyObject
+
+from django_bolt.auth.backends import AuthResult, BaseAuthentication
+from django_bolt.auth.calls import run_in_thread
+from django_bolt.auth.users import anonymous_user, check_may_block, find_user, user_key
+
+__all__ = ["Identity"]
+
+
+class Identity:
+    """What an authentication found out about a client, without the credentials.
+
+    Args:
+        authentication: The one that knows the client.
+        result: What it says.
+
+    Attributes:
+        authentication: As given.
+        user_id: The user's id as the credentials name it.
+        key: What the user is known by, see `user_key`; None if the credentials name nobody.
+        permissions: Permissions that the credentials grant; None: Django's backends decide.
+        expires_at: Unix time until which it holds; None: for good.
+        session: What the session is known by, if it rests on one.
+    """
+
+    __slots__ = ("_user", "authentication", "expires_at", "key", "permissions", "session", "user_id")
+
+    def __init__(self, authentication: BaseAuthentication, result: AuthResult) -> None:
+        self.authentication = authentication
+        self.user_id = result.user_id
+        self.key = None if result.user_id is None else user_key(result.user_id)
+        self.session = result.session
+        self._user = result.user
+        self.permissions: frozenset[str] | None = None
+        self.expires_at: float | None = None
+        self.take(result)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of user {self.key} by {self.authentication.name}>"
+
+    def take(self, result: AuthResult) -> None:
+        """Take over what renewed credentials of the same user say."""
+        self.permissions = None if result.permissions is None else frozenset(result.permissions)
+        self.expires_at = result.expires_at
+
+    @property
+    def known_user(self) -> Any:
+        """The user if it was loaded, else None."""
+        return self._user
+
+    @property
+    def user(self) -> Any:
+        """The user, or an object that loads it when it is first looked at, as ``request.user`` is."""
+        return SimpleLazyObject(self._load_lazily) if self._user is None else self._user
+
+    def load_user(self) -> Any:
+        """Return the user, loading it if need be; blocks. One that does not exist is an ``AnonymousUser``."""
+        if self._user is None:
+            self._user = find_user(self.user_id) or anonymous_user()
+        return self._user
+
+    async def aload_user(self) -> Any:
+        """Return the user, loading it in a thread if need be; otherwise as `load_user`."""
+        return await run_in_thread(self.load_user) if self._user is None else self._user
+
+    def forget_user(self) -> None:
+        """Have the user loaded again at the next use."""
+        self._user = None
+
+    def _load_lazily(self) -> Any:
+        if self._user is None:
+            check_may_block()
+        return self.load_user()
