@@ -90,6 +90,58 @@ def test_a_page_of_a_listed_origin_may(site: Site, visit: Visit) -> None:
     site.connect("/identity/session", headers=visit().log_in().cookies, origin=FOREIGN).close()
 
 
+# ── tokens ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen", "accepted"),
+    [
+        (["bolt", "bearer.{}"], None, "bolt"),
+        (["bearer.{}", "bolt"], None, "bolt"),
+        (["chat", "bearer.{}"], "chat", "chat"),
+        (["bolt", "bearer.{}", "chat"], "chat", "chat"),
+        (["chat", "Bearer.{}"], None, None),
+        (["bearer.{}"], None, None),
+    ],
+)
+def test_a_token_among_the_subprotocols_is_never_accepted_as_one(
+    site: Site, offered: list[str], chosen: str | None, accepted: str | None
+) -> None:
+    token = sign(user_id=7)
+    entries = [entry.format(token) for entry in offered]
+    query = f"?chosen={chosen}" if chosen else ""
+    websocket = site.connect(f"/identity/token{query}", subprotocols=entries)
+    assert websocket.receive_json() == {
+        "user_id": 7,
+        "offered": [entry for entry in offered if not entry.lower().startswith("bearer.")],
+    }
+    assert websocket.subprotocol == accepted
+    assert token not in str(websocket.response_headers)
+    site.probe()
+    assert token not in site.output()
+
+
+@pytest.mark.parametrize("chosen", ["other", "bearer.{}"])
+def test_accepting_what_was_not_offered_reveals_no_token(site: Site, chosen: str) -> None:
+    token = sign(user_id=7)
+    refused = refusal(
+        site, f"/identity/token?chosen={chosen.format(token)}", subprotocols=["chat", f"bearer.{token}"]
+    )
+    assert refused.status == 500
+    site.wait_for_output("ValueError")
+    assert token not in site.output()
+
+
+@with_bolt(ALLOWED_ORIGINS=["*"])
+def test_a_token_in_a_cookie_is_accepted_from_pages_of_the_site_alone(site: Site) -> None:
+    headers = {"Cookie": f"jwt={sign(user_id=7)}"}
+    assert site.connect("/identity/token", headers=headers, origin=site.origin).receive_json()["user_id"] == 7
+    assert site.connect("/identity/token", headers=headers).receive_json()["user_id"] == 7
+    assert refusal(site, "/identity/token", headers=headers, origin=FOREIGN).status == 403
+    fine = site.connect(f"/identity/token?token={sign(user_id=8)}", headers=headers, origin=FOREIGN)
+    assert fine.receive_json()["user_id"] == 8
+
+
 # ── API keys ─────────────────────────────────────────────────────────────────────────────────────────────
 
 

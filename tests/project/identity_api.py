@@ -117,3 +117,9 @@ async def lazy(websocket: WebSocket):
         await websocket.send_text(await sync_to_async(lambda: websocket.user.username)())
     else:
         await websocket.send_text(websocket.user.username)
+
+
+@identity_api.websocket("/token", auth=[JWTAuthentication(cookie="jwt")])
+async def token(websocket: WebSocket, chosen: str | None = None):
+    await websocket.accept(subprotocol=chosen)
+    await websocket.send_json({"user_id": websocket.context["user_id"], "offered": websocket.subprotocols})

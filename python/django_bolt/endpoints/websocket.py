@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, overload
 from django.http import QueryDict, parse_cookie
 from django.utils.datastructures import CaseInsensitiveMapping
 
+from django_bolt.auth.bearer import find_fallback, is_token_entry, split_offer
 from django_bolt.compression import Compression
 from django_bolt.conf import bolt_settings
 from django_bolt.endpoints.client import ClientConnection
@@ -147,9 +148,8 @@ class WebSocket(ClientConnection):
 
     @property
     def subprotocols(self) -> list[str]:
-        """Subprotocols that the client offers, best first."""
-        offered = self.headers.get("sec-websocket-protocol", "").split(",")
-        return [name.strip() for name in offered if name.strip()]
+        """Subprotocols that the client offers, best first; without ``bearer.<token>``, which is a credential."""
+        return [entry for entry in self._offered() if not is_token_entry(entry)]
 
     @property
     def is_trusted_origin(self) -> bool:
@@ -168,7 +168,8 @@ class WebSocket(ClientConnection):
         Arguments are checked at the call, the rest when awaited.
 
         Args:
-            subprotocol: One of `subprotocols`, or None for none.
+            subprotocol: One of `subprotocols`. None for none; but a client that offers ``bolt`` beside a token
+                gets that, because a browser wants one accepted.
             headers: Further header fields of the response; pairs, where a name repeats.
 
         Raises:
@@ -177,10 +178,8 @@ class WebSocket(ClientConnection):
             ValueError: The client does not offer the subprotocol, or a header field is not clean.
         """
         self._require_connecting("accept()")
-        if subprotocol is not None and subprotocol not in self.subprotocols:
-            offered = ", ".join(self.subprotocols) or "none"
-            raise ValueError(f"Subprotocol {subprotocol!r} was not offered by the client; offered: {offered}")
-        return self.accept_handshake(subprotocol, check_headers(headers), self._wished_compression())
+        chosen = find_fallback(self._offered()) if subprotocol is None else self._checked_offer(subprotocol)
+        return self.accept_handshake(chosen, check_headers(headers), self._wished_compression())
 
     def reject(
         self, status: int = 403, body: Any = b"", headers: Headers | None = None
@@ -329,6 +328,20 @@ class WebSocket(ClientConnection):
         for slot in ("_cookies", "_headers", "_query_params"):
             if hasattr(self, slot):
                 delattr(self, slot)
+
+    def _offered(self) -> list[str]:
+        # Straight from the fields: those that were parsed are dropped before the handler runs.
+        fields = [value for name, value in self.raw_headers if name == "sec-websocket-protocol"]
+        return split_offer(",".join(fields)) if fields else []
+
+    def _checked_offer(self, subprotocol: str) -> str:
+        if is_token_entry(subprotocol):
+            raise ValueError("A token among the subprotocols is a credential, and cannot be accepted")
+        offered = self.subprotocols
+        if subprotocol not in offered:
+            listed = ", ".join(offered) or "none"
+            raise ValueError(f"Subprotocol {subprotocol!r} was not offered by the client; offered: {listed}")
+        return subprotocol
 
     def _wished_compression(self) -> Compression | None:
         endpoint: Endpoint | None = getattr(self, "_endpoint", None)
