@@ -101,6 +101,11 @@ _API_KEYS = _Rule(
     "a list of keys, or a dict of keys and whom each belongs to",
     lambda value: isinstance(value, Mapping | list | tuple) and all(map(_is_api_key, value)),
 )
+_SWITCH = _Rule("True or False", lambda value: isinstance(value, bool))
+_LOGOUT = _Rule(
+    'True for the connections of that session, "user" for all of the user\'s, or False',
+    lambda value: isinstance(value, bool) or value == "user",
+)
 _SIZE = _Rule("a whole number of bytes of at least 1", _is_count)
 _COUNT = _Rule("a whole number of at least 1", _is_count)
 _COUNT_OR_OFF = _Rule(
@@ -132,7 +137,8 @@ _TIME_OR_OFF = _Rule(
 def _setting(default: Any, unit: str, rule: _Rule, description: str, *, is_secret: bool = False) -> Any:
     metadata = {"default": default, "unit": unit, "rule": rule, "description": description}
     metadata["is_secret"] = is_secret
-    return field(default=_immutable(default), metadata=metadata, repr=not is_secret)
+    made = make_compression(default) if rule is _COMPRESSION else _immutable(default)
+    return field(default=made, metadata=metadata, repr=not is_secret)
 
 
 def _limit(default: Any, unit: str, rule: _Rule, description: str, scope: str, answer: str) -> Any:
@@ -141,8 +147,6 @@ def _limit(default: Any, unit: str, rule: _Rule, description: str, scope: str, a
 
 
 def _immutable(default: Any) -> Any:
-    if isinstance(default, bool):
-        return make_compression(default)
     return tuple(default) if isinstance(default, list) else default
 
 
@@ -178,6 +182,27 @@ class BoltSettings:
         _API_KEYS,
         "Keys that `APIKeyAuthentication` takes where it is given none: a list, or a dict to their owners.",
         is_secret=True,
+    )
+    close_on_expiry: bool = _setting(
+        True, "", _SWITCH, "Close a connection with 4401 when its token or its session expires."
+    )
+    close_on_logout: bool | str = _setting(
+        True,
+        "",
+        _LOGOUT,
+        'Close with 4401 when the user logs out: the connections of that session; "user" for all of the user\'s.',
+    )
+    close_on_password_change: bool = _setting(
+        True, "", _SWITCH, "Close a user's connections with 4401 when its password changes."
+    )
+    close_on_deactivation: bool = _setting(
+        True, "", _SWITCH, "Close a user's connections with 4401 when it is deactivated or deleted."
+    )
+    close_on_permission_loss: bool = _setting(
+        True,
+        "",
+        _SWITCH,
+        "Close a connection with 4403 when a guard that asks for permissions would not let it in any more.",
     )
     max_message_size: int = _limit(
         1_048_576,

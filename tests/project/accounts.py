@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from django.contrib.auth import authenticate, login, logout, update_session_auth_hash
 from django.contrib.auth.models import Group, Permission, User
+from django.db import transaction
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
+
+from django_bolt import disconnect_user, recheck_user
 
 ACTIONS: dict[str, Callable[[HttpRequest, User], Any]] = {}
 
@@ -66,3 +70,88 @@ def change_password(request: HttpRequest, user: User) -> None:
     user.set_password("second")
     user.save()
     update_session_auth_hash(request, user)
+
+
+@action
+def set_first_password(request: HttpRequest, user: User) -> None:
+    """Set the password that it has."""
+    user.set_password("first")
+    user.save()
+
+
+@action
+def save(request: HttpRequest, user: User) -> None:
+    """Save the user as it is."""
+    user.save()
+
+
+@action
+def deactivate(request: HttpRequest, user: User) -> None:
+    """Deactivate the user."""
+    user.is_active = False
+    user.save(update_fields=["is_active"])
+
+
+@action
+def delete(request: HttpRequest, user: User) -> None:
+    """Delete the user."""
+    user.delete()
+
+
+@action
+def degrade(request: HttpRequest, user: User) -> None:
+    """Take the user's status."""
+    user.is_staff = user.is_superuser = False
+    user.save()
+
+
+@action
+def take_permission(request: HttpRequest, user: User) -> None:
+    """Take the user's own permissions."""
+    user.user_permissions.clear()
+
+
+@action
+def leave_group(request: HttpRequest, user: User) -> None:
+    """Take the user out of its groups, from the groups' side."""
+    for group in user.groups.all():
+        group.user_set.remove(user)
+
+
+@action
+def weaken_group(request: HttpRequest, user: User) -> None:
+    """Take the permissions of the user's groups."""
+    for group in user.groups.all():
+        group.permissions.clear()
+
+
+@action
+def delete_group(request: HttpRequest, user: User) -> None:
+    """Delete the user's groups."""
+    user.groups.all().delete()
+
+
+@action
+def take_quietly(request: HttpRequest, user: User) -> None:
+    """Take the user's status by a query that sends no signal, then have its connections rechecked."""
+    User.objects.filter(pk=user.pk).update(is_staff=False, is_superuser=False)
+    recheck_user(user)
+
+
+@action
+def disconnect(request: HttpRequest, user: User) -> None:
+    """Close the user's connections."""
+    disconnect_user(user, 4000, "go away")
+
+
+@action
+def roll_back(request: HttpRequest, user: User) -> None:
+    """Do everything to the user, in a transaction that is rolled back."""
+    with suppress(ZeroDivisionError), transaction.atomic():
+        change_password(request, user)
+        deactivate(request, user)
+        degrade(request, user)
+        take_permission(request, user)
+        weaken_group(request, user)
+        user.delete()
+        raise ZeroDivisionError

@@ -123,3 +123,19 @@ async def lazy(websocket: WebSocket):
 async def token(websocket: WebSocket, chosen: str | None = None):
     await websocket.accept(subprotocol=chosen)
     await websocket.send_json({"user_id": websocket.context["user_id"], "offered": websocket.subprotocols})
+
+
+@identity_api.websocket("/renew", auth=[JWTAuthentication], guards=[~Requires("role", "guest")])
+async def renew(websocket: WebSocket):
+    """Take each message for a new token."""
+    with recorded(websocket):
+        await websocket.accept()
+        async for message in websocket.iter_json():
+            try:
+                await websocket.reauthenticate(message)
+            except AuthenticationFailed as failure:
+                if message == "unhandled":
+                    raise
+                await websocket.send_json({"failed": failure.detail})
+            else:
+                await websocket.send_json(websocket.context["claims"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -19,12 +19,21 @@ __all__ = ["admit", "find_refusing"]
 
 
 async def admit(
-    websocket: WebSocket, authentications: Sequence[BaseAuthentication], guards: Sequence[BaseGuard]
+    websocket: WebSocket,
+    authentications: Sequence[BaseAuthentication],
+    guards: Sequence[BaseGuard],
+    identified: Callable[[WebSocket], None] | None = None,
 ) -> None:
     """Authenticate the client, then ask each guard.
 
     The first authentication that knows the client fills ``websocket.context`` with ``user_id``, ``claims``,
     ``permissions`` and ``backend``. Credentials are not kept.
+
+    Args:
+        websocket: The connection.
+        authentications: Tried in their order.
+        guards: Asked in their order.
+        identified: Called between the two, if the client is known.
 
     Raises:
         HTTPException: 401 with ``WWW-Authenticate`` if authentication fails, or is missing where a guard
@@ -34,6 +43,8 @@ async def admit(
         await _authenticate(websocket, authentications)
     except AuthenticationFailed as failure:
         raise _unauthorized(failure.detail, authentications) from None
+    if identified is not None and websocket.identity is not None:
+        identified(websocket)
     refusing = await find_refusing(websocket, guards)
     if refusing is not None:
         raise _refusal(websocket, refusing, authentications)

@@ -7,6 +7,7 @@ import hmac
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from django.contrib.auth import get_user_model
 from django.db.models import Model
 from django.utils.crypto import salted_hmac
 
@@ -141,7 +142,10 @@ def _as_result(owner: Any, key: str) -> AuthResult:
     return AuthResult(_mark(key) if owner is _OF_LIST else owner)
 
 
-def _result_of_user(user: Any) -> AuthResult:
+def _result_of_user(user: Model) -> AuthResult:
+    if not isinstance(user, get_user_model()):
+        # Its primary key would be taken for that of a user.
+        raise TypeError(f"The owner of an API key is a {type(user).__name__}; name it by a text of your own")
     if not getattr(user, "is_active", True):
         raise AuthenticationFailed("The API key is not valid.")
     return AuthResult(user.pk, user=user)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django_bolt.exceptions import AuthenticationFailed, UsageError
+from django_bolt.exceptions import AuthenticationFailed
 
 if TYPE_CHECKING:
     from django_bolt.endpoints.websocket import WebSocket
@@ -41,9 +41,11 @@ class BaseAuthentication:
 
     Attributes:
         www_authenticate: Challenge for the ``WWW-Authenticate`` field of a 401 (RFC 9110 section 11.6.1).
+        expiry_reason: Close reason when what it found has expired.
     """
 
     www_authenticate: ClassVar[str] = "Bearer"
+    expiry_reason: ClassVar[str] = "credentials expired"
 
     @property
     def name(self) -> str:
@@ -80,9 +82,9 @@ class BaseAuthentication:
 
         Raises:
             AuthenticationFailed: They are wrong.
-            UsageError: This authentication has no such credentials.
+            NotImplementedError: This authentication knows no such credentials.
         """
-        raise UsageError(f"{self.name} cannot renew a connection: reauthenticate() is for tokens")
+        raise NotImplementedError(f"{self.name} does not define reauthenticate(): it verifies no tokens")
 
     def find_problems(self) -> Iterable[str]:
         """Say what the project lacks for this authentication; asked by ``manage.py check``."""

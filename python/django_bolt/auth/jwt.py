@@ -65,6 +65,7 @@ class JWTAuthentication(BaseAuthentication):
     """
 
     www_authenticate: ClassVar[str] = "Bearer"
+    expiry_reason: ClassVar[str] = "token expired"
 
     def __init__(  # noqa: PLR0913 - every option of a token, each by its name
         self,

@@ -20,13 +20,17 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 from django_bolt.auth.ambient import require_trusted_origin
 from django_bolt.auth.backends import AuthResult, BaseAuthentication
 from django_bolt.auth.calls import run_in_thread
+from django_bolt.auth.users import user_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from django_bolt.endpoints.websocket import WebSocket
 
-__all__ = ["SessionAuthentication", "session_mark"]
+__all__ = ["ANY_SESSION", "SessionAuthentication", "session_mark"]
+
+ANY_SESSION = "any session of user "
+"""How a mark begins that is not of one session."""
 
 _ENGINES_WITH_APP = ("django.contrib.sessions.backends.db", "django.contrib.sessions.backends.cached_db")
 
@@ -43,6 +47,7 @@ class SessionAuthentication(BaseAuthentication):
     """
 
     www_authenticate: ClassVar[str] = "Session"
+    expiry_reason: ClassVar[str] = "session expired"
 
     async def authenticate(self, websocket: WebSocket) -> AuthResult | None:
         """Look up the session.
@@ -81,8 +86,9 @@ def session_mark(session: Any, user_id: Any) -> str:
     """
     from django.contrib.sessions.backends.signed_cookies import SessionStore
 
-    secret = f"user {user_id}" if isinstance(session, SessionStore) else session.session_key
-    return salted_hmac("django_bolt.auth.session", secret, algorithm="sha256").hexdigest()
+    if isinstance(session, SessionStore):
+        return f"{ANY_SESSION}{user_key(user_id)}"
+    return salted_hmac("django_bolt.auth.session", session.session_key, algorithm="sha256").hexdigest()
 
 
 def _look_up(session_key: str) -> AuthResult | None:

@@ -89,8 +89,8 @@ class HasAllPermissions(UserGuard):
 
     def _ask(self, identity: Identity, context: dict[str, Any]) -> bool:
         user = identity.load_user()
-        if context.get("permissions") is None:
-            context["permissions"] = frozenset(user.get_all_permissions())
+        if identity.granted is None:
+            identity.granted = context["permissions"] = frozenset(user.get_all_permissions())
         return self.suffices(user.has_perm)
 
 

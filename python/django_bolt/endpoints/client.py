@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django_bolt.auth.identity import Identity
 from django_bolt.auth.users import anonymous_user
 from django_bolt.endpoints.connection import Connection
+from django_bolt.endpoints.renewal import renew
 from django_bolt.endpoints.slots import cached, fill
+
+if TYPE_CHECKING:
+    from django_bolt.endpoints.websocket import WebSocket
 
 __all__ = ["ClientConnection"]
 
@@ -49,6 +53,27 @@ class ClientConnection(Connection):
         Cancelling it leaves the user to be loaded by the next call.
         """
         return anonymous_user() if self.identity is None else await self.identity.aload_user()
+
+    async def reauthenticate(self, token: Any) -> None:
+        """Stay connected by a new token, which the client has sent before the old one expires.
+
+        The authentication that let the client in verifies it, and the guards of the endpoint are asked again. Then
+        ``websocket.context`` has the new claims, and the connection lasts until the new token expires.
+
+        Cancelling it leaves everything as it was.
+
+        Args:
+            token: The token, of whatever type the client has sent.
+
+        Raises:
+            AuthenticationFailed: The token is not valid, is another user's, or does not satisfy a guard. The old
+                token goes on to count. Unhandled, it closes the connection with 4401.
+            HTTPException: 503: the keys to verify it with cannot be had.
+            WrongState: No authentication knows the client.
+            NotImplementedError: The one that does verifies no tokens.
+            WebSocketDisconnect: The connection has ended meanwhile.
+        """
+        await renew(cast("WebSocket", self), token)
 
     def identify(self, identity: Identity, claims: dict[str, Any]) -> None:
         """Note who the client is; called by authentication."""
