@@ -52,6 +52,14 @@ class MemoryConnection(WebSocket):
         return None
 
     @property
+    def close_code(self) -> int | None:
+        return self.closed[0] if self.closed else None
+
+    @property
+    def close_reason(self) -> str:
+        return self.closed[1] if self.closed else ""
+
+    @property
     def ready_state(self) -> int:
         return self._ready_state
 

@@ -42,6 +42,11 @@ def test_defaults_are_those_of_the_design() -> None:
         "AUTHENTICATION": [],
         "GUARDS": [],
         "API_KEYS": [],
+        "CLOSE_ON_EXPIRY": True,
+        "CLOSE_ON_LOGOUT": True,
+        "CLOSE_ON_PASSWORD_CHANGE": True,
+        "CLOSE_ON_DEACTIVATION": True,
+        "CLOSE_ON_PERMISSION_LOSS": True,
         "MAX_MESSAGE_SIZE": 1_048_576,
         "MAX_FRAME_SIZE": 1_048_576,
         "MAX_FRAGMENTS": 131_072,
@@ -275,3 +280,25 @@ def test_all_problems_are_raised_at_once() -> None:
         bolt_settings()
     assert "MAX_HEAD_SIZE" in str(caught.value)
     assert "NOPE" in str(caught.value)
+
+
+SWITCHES = [
+    "CLOSE_ON_EXPIRY",
+    "CLOSE_ON_LOGOUT",
+    "CLOSE_ON_PASSWORD_CHANGE",
+    "CLOSE_ON_DEACTIVATION",
+    "CLOSE_ON_PERMISSION_LOSS",
+]
+
+
+@pytest.mark.parametrize("key", SWITCHES)
+def test_switches_are_on_or_off(key: str) -> None:
+    assert getattr(BoltSettings(), key.lower()) is True
+    assert find_problems({key: False}) == []
+    for value in (None, 0, 1, "yes"):
+        assert "True" in find_problems({key: value})[0].hint
+
+
+def test_logging_out_may_close_all_of_a_users_connections() -> None:
+    assert find_problems({"CLOSE_ON_LOGOUT": "user"}) == []
+    assert find_problems({"CLOSE_ON_EXPIRY": "user"})

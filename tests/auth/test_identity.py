@@ -11,6 +11,7 @@ from django.core.exceptions import SynchronousOnlyOperation
 
 from django_bolt.auth import AuthResult
 from django_bolt.auth.identity import Identity
+from django_bolt.auth.user_state import UserState
 from tests.auth.accounts import Somebody, amake_user, make_user
 
 
@@ -53,9 +54,36 @@ async def test_on_an_event_loop_it_is_loaded_by_the_async_way_alone() -> None:
     assert await identity.aload_user() == user
     assert lazy.username == "ann"
     assert identity.user is await identity.aload_user()
-    identity.forget_user()
-    assert identity.known_user is None
-    assert await sync_to_async(lambda: identity.user.username)() == "ann"
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_loading_it_anew_replaces_it_and_what_was_known_of_it() -> None:
+    user = await amake_user()
+    identity = identify(user_id=user.pk, user=user)
+    identity.granted = frozenset({"a.b"})
+    state = identity.state
+    assert state == UserState.of(user)
+    user.is_staff = True
+    await user.asave()
+    await sync_to_async(identity.reload_user)()
+    assert identity.user is not user
+    assert identity.state != state
+    assert identity.granted is None
+    await user.adelete()
+    await sync_to_async(identity.reload_user)()
+    assert identity.user.is_anonymous
+    assert identity.state is None
+
+
+def test_renewed_credentials_are_taken_over_and_heard_of() -> None:
+    identity = identify(user_id=7, permissions=["a.b"], expires_at=1.0)
+    heard: list[float | None] = []
+    identity.on_renewal = lambda: heard.append(identity.expires_at)
+    identity.take(AuthResult(7, expires_at=2.0))
+    assert (identity.permissions, heard) == (None, [2.0])
+    assert identity.is_same_user(AuthResult("7"))
+    assert not identity.is_same_user(AuthResult(8))
+    assert not identify(user_id=None).is_same_user(AuthResult(None))
 
 
 @pytest.mark.django_db(transaction=True)

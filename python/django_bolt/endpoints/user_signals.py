@@ -105,13 +105,14 @@ def _on_change_of_users(
     sender: Any, instance: Any, action: str, reverse: bool, pk_set: set[Any] | None, using: str, **kwargs: Any
 ) -> None:
     """Announce that users have other groups or permissions; `reverse` means that `instance` is one of these."""
-    if action not in _CHANGES or not is_of_interest():
+    changed_nothing = pk_set is not None and not pk_set
+    if action not in _CHANGES or changed_nothing or not is_of_interest():
         return
     if not reverse:
         _announce(PermissionsChanged([user_key(instance.pk)]), using)
     elif pk_set is None:  # cleared: nobody can tell any more whose it was
         _announce(PermissionsChanged(None), using)
-    elif pk_set:
+    else:
         _announce(PermissionsChanged([user_key(primary_key) for primary_key in pk_set]), using)
 
 
