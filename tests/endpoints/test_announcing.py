@@ -9,13 +9,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import override_settings
 
-from django_bolt import disconnect_user, recheck_user
+from django_bolt import BrokerUnavailable, recheck_user
 from django_bolt.auth.user_state import UserState
 from django_bolt.endpoints import announcing
-from django_bolt.endpoints.announcing import announce, carriers, catch_up, recent_events
+from django_bolt.endpoints.announcing import announce, catch_up, recent_events, take_event
 from django_bolt.endpoints.connected_users import ConnectedUsers
 from django_bolt.endpoints.user_events import (
-    Disconnected,
     LoggedOut,
     PermissionsChanged,
     UserDeleted,
@@ -23,6 +22,7 @@ from django_bolt.endpoints.user_events import (
     UserSaved,
 )
 from django_bolt.endpoints.watch import Watch
+from django_bolt.topics import control
 from tests.endpoints.watched import identified, settle, watched
 from tests.memory_connection import MemoryConnection
 
@@ -64,12 +64,15 @@ def rechecked(monkeypatch: pytest.MonkeyPatch) -> list[Watch]:
 
 
 @pytest.fixture
-def carried() -> Any:
-    """What goes to other processes."""
-    events: list[UserEvent] = []
-    carriers.append(events.append)
-    yield events
-    carriers.remove(events.append)
+def told(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What other processes are told."""
+    events: list[Any] = []
+
+    def tell_others(kind: str, **data: Any) -> None:
+        events.append((kind, data))
+
+    monkeypatch.setattr(announcing, "tell_others", tell_others)
+    return events
 
 
 async def closed(*websockets: MemoryConnection) -> list[Any]:
@@ -89,26 +92,31 @@ def saved(is_new: bool = False, **state: Any) -> UserSaved:
         UserDeleted("7"),
         PermissionsChanged(["7"]),
         PermissionsChanged(None),
-        Disconnected("7", 4000, "go away"),
     ],
 )
-def test_an_event_is_plain_data_that_other_processes_are_told(event: UserEvent, carried: list[Any]) -> None:
-    announce(event)
-    assert carried == [event]
-    assert msgspec.msgpack.decode(msgspec.msgpack.encode(event), type=UserEvent) == event
-    assert msgspec.convert(msgspec.to_builtins(event), type=UserEvent) == event
-
-
-def test_a_carrier_that_fails_keeps_nobody_from_hearing(
-    carried: list[Any], caplog: pytest.LogCaptureFixture
+def test_other_processes_are_told_and_take_it_for_the_same(
+    event: UserEvent, told: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    carriers.insert(0, "not callable")  # type: ignore[arg-type]
-    try:
-        announce(UserDeleted("7"))
-    finally:
-        del carriers[0]
-    assert carried == [UserDeleted("7")]
-    assert "Other processes cannot be told that UserDeleted" in caplog.text
+    announce(event)
+    [(kind, data)] = told
+    taken: list[Any] = []
+    monkeypatch.setattr(announcing, "take_event", taken.append)
+    hub: Any = None
+    control._handlers[kind](hub, msgspec.msgpack.decode(msgspec.msgpack.encode(data)))
+    assert taken == [event]
+
+
+async def test_a_broker_that_is_away_keeps_nobody_here_from_hearing(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(kind: str, **data: Any) -> None:
+        raise BrokerUnavailable("redis://localhost", "away")
+
+    monkeypatch.setattr(announcing, "tell_others", fail)
+    websocket = connect()
+    announce(UserDeleted("7"))
+    assert await closed(websocket) == [DELETED]
+    assert "Other processes do not learn of it: UserDeleted of user 7" in caplog.text
 
 
 async def test_logging_out_closes_the_session(connect: Connect) -> None:
@@ -221,10 +229,10 @@ async def test_a_setting_has_no_guard_asked_again(connect: Connect, rechecked: l
 # ── what happened meanwhile ──────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("event", [LoggedOut("7", "mark"), UserDeleted("7"), Disconnected("7", 4000, "")])
+@pytest.mark.parametrize("event", [LoggedOut("7", "mark"), UserDeleted("7")])
 async def test_what_happened_during_authentication_counts(event: UserEvent) -> None:
     since = recent_events.begin()
-    announce(event)
+    take_event(event)
     websocket, watch = watched(session="mark")
     catch_up(watch, since)
     await settle()
@@ -243,22 +251,13 @@ async def test_a_change_of_permissions_meanwhile_has_guards_asked_again(rechecke
 
 
 @pytest.mark.parametrize("user", [7, "7", User(pk=7)])
-async def test_an_application_closes_and_rechecks(
-    connect: Connect, carried: list[Any], rechecked: list[Watch], user: Any
+async def test_an_application_has_guards_asked_again(
+    connect: Connect, told: list[Any], rechecked: list[Watch], user: Any
 ) -> None:
     websocket = connect()
     recheck_user(user)
     assert [watch.identity for watch in rechecked] == [websocket.identity]
-    disconnect_user(user, reason="bye")
-    assert await closed(websocket) == [(4401, "bye")]
-    assert carried == [PermissionsChanged(["7"]), Disconnected("7", 4401, "bye")]
-
-
-@pytest.mark.parametrize(("code", "reason"), [(1006, ""), (999, ""), (4000, "x" * 124)])
-def test_a_close_that_cannot_be_sent_is_refused(code: int, reason: str, carried: list[Any]) -> None:
-    with pytest.raises(ValueError, match="Close"):
-        disconnect_user(7, code, reason)
-    assert carried == []
+    assert told == [("user_event", {"event": {"type": "PermissionsChanged", "users": ["7"]}})]
 
 
 async def test_many_threads_may_announce_at_once(connect: Connect) -> None:

@@ -44,12 +44,6 @@ def identity(user_id: int = 7, session: str | None = None) -> Identity:
     return found
 
 
-def test_it_is_watched_once_an_authentication_has_begun(recent: RecentEvents) -> None:
-    assert not recent.is_watched
-    assert recent.begin() == 1000.0
-    assert recent.is_watched
-
-
 @pytest.mark.parametrize(
     "event",
     [

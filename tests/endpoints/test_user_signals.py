@@ -10,11 +10,11 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.db.models.signals import post_delete, post_save
-from django.test import Client, RequestFactory, TestCase
+from django.test import Client, RequestFactory, TestCase, override_settings
 
 from django_bolt.auth.session import session_mark
 from django_bolt.auth.user_state import UserState
-from django_bolt.endpoints import announcing, user_signals
+from django_bolt.endpoints import user_signals
 from django_bolt.endpoints.user_events import LoggedOut, PermissionsChanged, UserDeleted, UserEvent, UserSaved
 from tests.auth.accounts import grant, log_in, make_user
 
@@ -26,7 +26,6 @@ def events(monkeypatch: pytest.MonkeyPatch, user: User, group: Group) -> list[Us
     """What is announced."""
     announced: list[UserEvent] = []
     monkeypatch.setattr(user_signals, "announce", announced.append)
-    monkeypatch.setattr(announcing.recent_events, "is_watched", True)
     return announced
 
 
@@ -225,15 +224,30 @@ def test_in_a_test_case_the_callbacks_are_captured(user: User, events: list[Any]
     assert len(events) == 1
 
 
-def test_a_process_without_connections_says_nothing(
-    user: User, group: Group, events: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(announcing.recent_events, "is_watched", False)
+@override_settings(
+    BOLT={
+        "CLOSE_ON_LOGOUT": False,
+        "CLOSE_ON_PASSWORD_CHANGE": False,
+        "CLOSE_ON_DEACTIVATION": False,
+        "CLOSE_ON_PERMISSION_LOSS": False,
+    }
+)
+def test_what_closes_nothing_is_not_said(user: User, group: Group, events: list[Any]) -> None:
     change_everything(user, group)
     assert events == []
-    announcing.carriers.append(lambda event: None)
-    try:
-        make_user("bob").save()
-    finally:
-        announcing.carriers.clear()
-    assert len(events) == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("CLOSE_ON_LOGOUT", ["UserSaved", "PermissionsChanged", "PermissionsChanged", "UserDeleted"]),
+        ("CLOSE_ON_DEACTIVATION", ["LoggedOut", "UserSaved", "PermissionsChanged", "PermissionsChanged"]),
+        ("CLOSE_ON_PERMISSION_LOSS", ["LoggedOut", "UserSaved", "UserDeleted"]),
+    ],
+)
+def test_each_setting_counts(
+    user: User, group: Group, events: list[Any], setting: str, expected: list[str]
+) -> None:
+    with override_settings(BOLT={setting: False}):
+        change_everything(user, group)
+    assert [type(event).__name__ for event in events] == expected

@@ -1,23 +1,24 @@
 """Telling the connections of users what has happened to these.
 
-An event is told by `announce`: to this process, and through `carriers` to others.
+An event is told by `announce`: to this process, and through the broker to others.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
+
+import msgspec
 
 from django_bolt.auth.user_state import RIGHTS, UserState
 from django_bolt.auth.users import user_key
-from django_bolt.close_codes import AUTHENTICATION_ENDED, check_close
+from django_bolt.close_codes import AUTHENTICATION_ENDED
 from django_bolt.conf import bolt_settings
 from django_bolt.endpoints.connected_users import connected_users
 from django_bolt.endpoints.recent_events import RecentEvents
 from django_bolt.endpoints.rechecks import request_rechecks
 from django_bolt.endpoints.user_events import (
-    Disconnected,
     LoggedOut,
     PermissionsChanged,
     UserDeleted,
@@ -25,13 +26,13 @@ from django_bolt.endpoints.user_events import (
     UserSaved,
 )
 from django_bolt.endpoints.watch import Watch
+from django_bolt.exceptions import BoltError
+from django_bolt.topics.control import handles, tell_others
+from django_bolt.topics.hub import Hub
 
 __all__ = [
     "announce",
-    "carriers",
     "catch_up",
-    "disconnect_user",
-    "is_of_interest",
     "recent_events",
     "recheck_user",
     "take_event",
@@ -42,38 +43,19 @@ logger = logging.getLogger("django_bolt.auth")
 recent_events = RecentEvents()
 """Those of this process."""
 
-carriers: list[Callable[[UserEvent], None]] = []
-"""Called with each event that is announced here, to bring it to other processes, which call `take_event`."""
-
-
-def is_of_interest() -> bool:
-    """Return whether an event could reach any connection."""
-    return recent_events.is_watched or bool(carriers)
+_KIND = "user_event"
 
 
 def announce(event: UserEvent) -> None:
-    """Tell this process and, through `carriers`, others what has happened; from any thread, without waiting."""
-    take_event(event)
-    for carry in tuple(carriers):
-        try:
-            carry(event)
-        except Exception:
-            logger.exception("Other processes cannot be told that %s", type(event).__name__)
+    """Tell this process and the others what has happened; from any thread.
 
-
-def disconnect_user(user: Any, code: int = AUTHENTICATION_ENDED, reason: str = "disconnected") -> None:
-    """Close the connections of a user; from any thread, without waiting.
-
-    Args:
-        user: The user, or its primary key.
-        code: Close code.
-        reason: Close reason, which the client is told.
-
-    Raises:
-        ValueError: The code may not be sent, or the reason is too long.
+    Others that cannot be told are logged: what has happened to the user has happened.
     """
-    check_close(code, reason)
-    announce(Disconnected(user_key(getattr(user, "pk", user)), int(code), reason))
+    take_event(event)
+    try:
+        tell_others(_KIND, event=msgspec.to_builtins(event))
+    except BoltError:
+        logger.exception("Other processes do not learn of it: %s of user %s", *_summary(event))
 
 
 def recheck_user(user: Any) -> None:
@@ -96,7 +78,7 @@ def take_event(event: UserEvent) -> None:
             _recheck(connected_users.all_watches())
         case PermissionsChanged(users=list() as users):
             _recheck(watch for user in users for watch in connected_users.watches(user))
-        case LoggedOut() | UserSaved() | UserDeleted() | Disconnected():
+        case LoggedOut() | UserSaved() | UserDeleted():
             for watch in connected_users.watches(event.user):
                 apply(event, watch)
 
@@ -115,12 +97,10 @@ def catch_up(watch: Watch, since: float) -> None:
             apply(event, watch)
 
 
-def apply(event: LoggedOut | UserSaved | UserDeleted | Disconnected, watch: Watch) -> None:
+def apply(event: LoggedOut | UserSaved | UserDeleted, watch: Watch) -> None:
     """Do what an event means for one connection of its user."""
     settings = bolt_settings()
     match event:
-        case Disconnected(code=code, reason=reason):
-            watch.close(code, reason)
         case LoggedOut(session=session):
             if settings.close_on_logout == "user" or (
                 settings.close_on_logout and watch.identity.session == session
@@ -143,6 +123,17 @@ def _apply_saved(event: UserSaved, watch: Watch) -> None:
         watch.close(AUTHENTICATION_ENDED, "password changed")
     elif changed.intersection(RIGHTS):
         _recheck([watch])
+
+
+@handles(_KIND)
+def _take_from_others(hub: Hub, data: dict[str, Any]) -> int:
+    take_event(msgspec.convert(data["event"], UserEvent))
+    return 0
+
+
+def _summary(event: UserEvent) -> tuple[str, str]:
+    user = event.users if isinstance(event, PermissionsChanged) else event.user
+    return type(event).__name__, str(user)
 
 
 def _recheck(watches: Iterable[Watch]) -> None:

@@ -19,20 +19,14 @@ KEPT = 1000
 
 
 class RecentEvents:
-    """Remembers events, so that none falls between looking a user up and knowing its connection.
-
-    Attributes:
-        is_watched: Whether this process has begun to authenticate connections.
-    """
+    """Remembers events, so that none falls between looking a user up and knowing its connection."""
 
     def __init__(self) -> None:
-        self.is_watched = False
         self._events: deque[tuple[float, UserEvent]] = deque(maxlen=KEPT)
         self._ended: dict[str, tuple[float, LoggedOut]] = {}
 
     def begin(self) -> float:
         """Return the time at which an authentication begins."""
-        self.is_watched = True
         return time.monotonic()
 
     def note(self, event: UserEvent) -> None:

@@ -12,9 +12,9 @@ from django_bolt.auth.admission import admit
 from django_bolt.auth.defaults import default_authentication, default_guards
 from django_bolt.auth.guards import BaseGuard
 from django_bolt.conf import bolt_settings
-from django_bolt.endpoints.dependencies.running import resolve, run_with_cleanup
 from django_bolt.endpoints.announcing import catch_up, recent_events
 from django_bolt.endpoints.connected_users import connected_users
+from django_bolt.endpoints.dependencies.running import resolve, run_with_cleanup
 from django_bolt.endpoints.endpoint import Endpoint
 from django_bolt.endpoints.outcome import conclude, conclude_exception
 from django_bolt.endpoints.refusals import RETRY

@@ -9,7 +9,7 @@ import msgspec
 
 from django_bolt.auth.user_state import UserState
 
-__all__ = ["Disconnected", "LoggedOut", "PermissionsChanged", "UserDeleted", "UserEvent", "UserSaved"]
+__all__ = ["LoggedOut", "PermissionsChanged", "UserDeleted", "UserEvent", "UserSaved"]
 
 
 class LoggedOut(msgspec.Struct, frozen=True, tag=True):
@@ -50,12 +50,4 @@ class PermissionsChanged(msgspec.Struct, frozen=True, tag=True):
     users: list[str] | None
 
 
-class Disconnected(msgspec.Struct, frozen=True, tag=True):
-    """The application wants the connections of a user closed."""
-
-    user: str
-    code: int
-    reason: str
-
-
-UserEvent = LoggedOut | UserSaved | UserDeleted | PermissionsChanged | Disconnected
+UserEvent = LoggedOut | UserSaved | UserDeleted | PermissionsChanged

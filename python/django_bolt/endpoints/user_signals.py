@@ -20,7 +20,8 @@ from django.db.models.signals import m2m_changed, post_delete, post_save
 from django_bolt.auth.session import session_mark
 from django_bolt.auth.user_state import UserState
 from django_bolt.auth.users import user_key
-from django_bolt.endpoints.announcing import announce, is_of_interest
+from django_bolt.conf import bolt_settings
+from django_bolt.endpoints.announcing import announce
 from django_bolt.endpoints.user_events import (
     LoggedOut,
     PermissionsChanged,
@@ -31,6 +32,13 @@ from django_bolt.endpoints.user_events import (
 
 __all__ = ["connect_signals"]
 
+_SETTINGS: dict[type[Any], tuple[str, ...]] = {
+    LoggedOut: ("close_on_logout",),
+    UserSaved: ("close_on_password_change", "close_on_deactivation", "close_on_permission_loss"),
+    UserDeleted: ("close_on_deactivation",),
+    PermissionsChanged: ("close_on_permission_loss",),
+}
+"""What has to be on for an event to matter."""
 _CHANGES = frozenset({"post_add", "post_remove", "post_clear"})
 
 
@@ -72,7 +80,7 @@ def _through_models() -> Iterable[type[Model]]:
 
 def _on_logout(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
     session = getattr(request, "session", None)
-    if session is None or session.session_key is None or not is_of_interest():
+    if session is None or session.session_key is None:
         return
     user_id = session.get(SESSION_KEY) if user is None else user.pk
     if user_id is not None:
@@ -87,7 +95,7 @@ def _on_save(
     update_fields: Collection[str] | None,
     **kwargs: Any,
 ) -> None:
-    if created or not is_of_interest():
+    if created:
         return
     state = UserState.of(instance, update_fields)
     # What `set_password` leaves until after the signal; an upgraded hash of the same password leaves nothing.
@@ -97,8 +105,7 @@ def _on_save(
 
 
 def _on_delete(sender: Any, instance: Any, using: str, **kwargs: Any) -> None:
-    if is_of_interest():
-        _announce(UserDeleted(user_key(instance.pk)), using)
+    _announce(UserDeleted(user_key(instance.pk)), using)
 
 
 def _on_change_of_users(
@@ -106,7 +113,7 @@ def _on_change_of_users(
 ) -> None:
     """Announce that users have other groups or permissions; `reverse` means that `instance` is one of these."""
     changed_nothing = pk_set is not None and not pk_set
-    if action not in _CHANGES or changed_nothing or not is_of_interest():
+    if action not in _CHANGES or changed_nothing:
         return
     if not reverse:
         _announce(PermissionsChanged([user_key(instance.pk)]), using)
@@ -118,9 +125,15 @@ def _on_change_of_users(
 
 def _on_change(sender: Any, using: str, action: str = "post_remove", **kwargs: Any) -> None:
     """Announce that a group has other permissions, or that a group or a permission is gone."""
-    if action in _CHANGES and is_of_interest():
+    if action in _CHANGES:
         _announce(PermissionsChanged(None), using)
 
 
 def _announce(event: UserEvent, using: str | None = None) -> None:
-    transaction.on_commit(partial(announce, event), using=using, robust=True)
+    transaction.on_commit(partial(_announce_now, event), using=using, robust=True)
+
+
+def _announce_now(event: UserEvent) -> None:
+    settings = bolt_settings()
+    if any(getattr(settings, name) for name in _SETTINGS[type(event)]):
+        announce(event)

@@ -304,9 +304,9 @@ class WebSocket(ClientConnection):
 
     def subscribe_user(self) -> None:
         """Subscribe the client to what is published to its user, if it has one; called once it is admitted."""
-        user_id, hub = self.context.get("user_id"), self.hub
-        if user_id is not None and isinstance(hub, Hub):
-            hub.subscribe(cast(Any, self), user_topic(user_id))
+        key, hub = self.identity.key if self.identity else None, self.hub
+        if key is not None and isinstance(hub, Hub):
+            hub.subscribe(cast(Any, self), user_topic(key))
 
     @property
     def topics(self) -> tuple[str, ...]:
