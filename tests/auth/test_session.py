@@ -109,6 +109,13 @@ async def test_the_database_tells_when_a_session_ends(engine: str, user: User) -
     assert result.expires_at == pytest.approx(end.timestamp(), abs=1)
 
 
+@override_settings(BOLT={"CLOSE_ON_EXPIRY": False})
+async def test_when_a_session_ends_is_not_asked_where_it_does_not_matter(user: User) -> None:
+    result = await look_up_client(await alog_in(user))
+    assert result is not None
+    assert result.expires_at is None
+
+
 async def test_a_session_without_a_user_is_nobody(engine: str) -> None:
     client = Client()
 

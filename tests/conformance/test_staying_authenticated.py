@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jwt
 import pytest
 from django.conf import settings
+from websockets.sync.client import connect
 
 from tests.conformance.accounts import Visitor
-from tests.conformance.sites import Closed, Rejected, Session, Site, with_bolt
+from tests.conformance.sites import TIMEOUT, Closed, LiveSite, Rejected, Session, Site, with_bolt
+from tests.live_server import LiveServer, LiveServers
 
 Visit = Callable[..., Visitor]
 
+PATIENCE = 20
 ALL_OFF = {
     "CLOSE_ON_EXPIRY": False,
     "CLOSE_ON_LOGOUT": False,
@@ -275,3 +278,51 @@ def test_neither_tokens_nor_sessions_are_logged(site: Site, visit: Visit) -> Non
     assert "closed with 4401: token expired" in output
     assert session not in output
     assert token not in output
+
+
+# ── several processes ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("action", "reason"), [("log_out", "logged out"), *USER_EVENTS])
+def test_the_connections_of_every_worker_are_closed(workers: LiveSite, action: str, reason: str) -> None:
+    visitor = Visitor(workers).log_in()
+    serving: dict[int, list[Session]] = {}
+    deadline = time.monotonic() + TIMEOUT
+    while len(serving) < 2:
+        assert time.monotonic() < deadline
+        websocket = workers.connect("/identity/worker", headers=visitor.cookies)
+        serving.setdefault(websocket.receive_json(), []).append(websocket)
+    visitor.act(action)
+    for websocket in [websocket for served in serving.values() for websocket in served]:
+        assert websocket.wait_closed() == (4401, reason)
+
+
+@pytest.fixture(scope="module")
+def server_with_workers(live_servers: LiveServers) -> Iterator[LiveServer]:
+    """A live server with two worker processes."""
+    bolt = {"BROKER": "local://users-of-two-workers"}
+    server = live_servers.start("--noreload", "--workers", "2", bolt=bolt)
+    wait_for_workers(server)
+    yield server
+    server.stop()
+
+
+def wait_for_workers(server: LiveServer) -> None:
+    """Wait until both workers serve: the server names its port before they do."""
+    seen: set[str | bytes] = set()
+    deadline = time.monotonic() + PATIENCE
+    while len(seen) < 2:
+        assert time.monotonic() < deadline
+        try:
+            with connect(f"ws://{server.host}/ws/topics/room/0", proxy=None) as websocket:
+                seen.add(websocket.recv())
+        except OSError:
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def workers(server_with_workers: LiveServer) -> Iterator[LiveSite]:
+    """The test project on that server."""
+    site = LiveSite(server_with_workers)
+    yield site
+    site.close()

@@ -62,8 +62,9 @@ async def test_at_expiry_the_connection_is_closed_with_the_reason_of_its_authent
     assert time.time() >= expires_at
 
 
-async def test_what_has_expired_already_is_closed_at_once() -> None:
-    websocket, watch = watched(expires_at=time.time() - 100)
+@pytest.mark.parametrize("expires_at", [time.time() - 100, 0, -1, -float("inf"), float("nan")])
+async def test_what_has_expired_already_is_closed_at_once(expires_at: float) -> None:
+    websocket, watch = watched(expires_at=expires_at)
     watch.begin()
     await until(lambda: websocket.closed)
     assert websocket.closed == (4401, "credentials expired")

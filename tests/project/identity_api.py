@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -139,3 +140,11 @@ async def renew(websocket: WebSocket):
                 await websocket.send_json({"failed": failure.detail})
             else:
                 await websocket.send_json(websocket.context["claims"])
+
+
+@identity_api.websocket("/worker", auth=[SessionAuthentication])
+async def worker(websocket: WebSocket):
+    """Say which process serves the client, and stay until it leaves."""
+    await websocket.accept()
+    await websocket.send_json(os.getpid())
+    await websocket.receive()

@@ -21,6 +21,7 @@ from django_bolt.auth.ambient import require_trusted_origin
 from django_bolt.auth.backends import AuthResult, BaseAuthentication
 from django_bolt.auth.calls import run_in_thread
 from django_bolt.auth.users import user_key
+from django_bolt.conf import bolt_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -96,8 +97,8 @@ def _look_up(session_key: str) -> AuthResult | None:
     user = _user_of(session)
     if user is None:
         return None
-    mark = session_mark(session, user.pk)
-    return AuthResult(user.pk, expires_at=_end_of(session), session=mark, user=user)
+    end = _end_of(session) if bolt_settings().close_on_expiry else None
+    return AuthResult(user.pk, expires_at=end, session=session_mark(session, user.pk), user=user)
 
 
 def _user_of(session: Any) -> Any:

@@ -102,7 +102,8 @@ class Watch:
         self._stop_timer()
         expires_at = self.identity.expires_at
         if expires_at is not None and bolt_settings().close_on_expiry:
-            delay = min(max(expires_at - time.time(), 0.0), LONGEST_TIMER)
+            left = expires_at - time.time()
+            delay = min(left, LONGEST_TIMER) if left > 0 else 0.0  # what is no number has expired, too
             self._timer = self._loop.call_later(delay, self._look_at_clock, context=Context())
 
     def _stop_timer(self) -> None:
