@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from django.core.checks import run_checks
-from django.test import override_settings
+from django.test import modify_settings, override_settings
 
 from django_bolt import BoltAPI, WebSocket
-from django_bolt.auth import IsAuthenticated
+from django_bolt.auth import IsAuthenticated, IsStaff, IsSuperuser, SessionAuthentication
 
 
 async def first(websocket: WebSocket) -> None:
@@ -95,3 +95,24 @@ async def with_parameter(websocket: WebSocket, a: str) -> None:
 
 async def with_other_parameter(websocket: WebSocket, b: str) -> None:
     """Do nothing."""
+
+
+WITHOUT_SESSIONS = {"remove": ["django.contrib.sessions"]}
+SESSIONS_ARE_MISSING = "SessionAuthentication needs 'django.contrib.sessions' in INSTALLED_APPS"
+
+
+@modify_settings(INSTALLED_APPS=WITHOUT_SESSIONS)
+def test_an_app_that_authentication_needs_and_is_missing_is_e006(module: Any) -> None:
+    module.api = BoltAPI(auth=[SessionAuthentication], guards=[IsStaff | IsSuperuser])
+    module.api.websocket("/first")(first)
+    [(identifier, text, _)] = found({"API": "checked_api:api"})
+    assert identifier == "django_bolt.E006"
+    assert text.startswith(f"{__name__}.first (")
+    assert text.endswith(SESSIONS_ARE_MISSING)
+
+
+@modify_settings(INSTALLED_APPS=WITHOUT_SESSIONS)
+def test_the_defaults_are_checked_for_missing_apps_likewise() -> None:
+    assert found({"AUTHENTICATION": [SessionAuthentication], "GUARDS": [IsStaff]}) == [
+        ("django_bolt.E006", f"BOLT['AUTHENTICATION']: {SESSIONS_ARE_MISSING}", None)
+    ]

@@ -42,6 +42,12 @@ def test_defaults_are_those_of_the_design() -> None:
         "AUTHENTICATION": [],
         "GUARDS": [],
         "INVALID_MESSAGES": "reply",
+        "API_KEYS": [],
+        "CLOSE_ON_EXPIRY": True,
+        "CLOSE_ON_LOGOUT": True,
+        "CLOSE_ON_PASSWORD_CHANGE": True,
+        "CLOSE_ON_DEACTIVATION": True,
+        "CLOSE_ON_PERMISSION_LOSS": True,
         "MAX_MESSAGE_SIZE": 1_048_576,
         "MAX_FRAME_SIZE": 1_048_576,
         "MAX_FRAGMENTS": 131_072,
@@ -245,6 +251,21 @@ def test_a_key_near_to_none_gets_the_list() -> None:
 
 def test_a_value_that_may_hold_a_secret_is_not_shown() -> None:
     assert "hush" not in find_problems({"AUTHENTICATION": {"key": "hush"}})[0].message
+    assert "hush" not in find_problems({"API_KEYS": ["hush", ""]})[0].message
+    with override_settings(BOLT={"API_KEYS": ["hush"]}):
+        assert bolt_settings().api_keys == ("hush",)
+        assert "hush" not in repr(bolt_settings())
+
+
+@pytest.mark.parametrize("value", [["k"], ("k",), {"k": "owner"}, {"k": {"role": "x"}}, []])
+def test_api_keys_are_a_list_or_a_dict(value: Any) -> None:
+    assert find_problems({"API_KEYS": value}) == []
+
+
+@pytest.mark.parametrize("value", ["k", None, [""], ["a b"], ["é"], [b"k"], {1: "owner"}])
+def test_api_keys_must_be_visible_ascii(value: Any) -> None:
+    [problem] = find_problems({"API_KEYS": value})
+    assert "a list of keys" in problem.hint
 
 
 @pytest.mark.parametrize("bolt", [None, [], "text"])
@@ -267,3 +288,25 @@ def test_the_answer_to_an_invalid_message_is_one_of_two(value: Any) -> None:
     [problem] = find_problems({"INVALID_MESSAGES": value})
     assert problem.hint == 'It must be "reply" or "close".'
     assert find_problems({"INVALID_MESSAGES": "reply"}) == find_problems({"INVALID_MESSAGES": "close"}) == []
+
+
+SWITCHES = [
+    "CLOSE_ON_EXPIRY",
+    "CLOSE_ON_LOGOUT",
+    "CLOSE_ON_PASSWORD_CHANGE",
+    "CLOSE_ON_DEACTIVATION",
+    "CLOSE_ON_PERMISSION_LOSS",
+]
+
+
+@pytest.mark.parametrize("key", SWITCHES)
+def test_switches_are_on_or_off(key: str) -> None:
+    assert getattr(BoltSettings(), key.lower()) is True
+    assert find_problems({key: False}) == []
+    for value in (None, 0, 1, "yes"):
+        assert "True" in find_problems({key: value})[0].hint
+
+
+def test_logging_out_may_close_all_of_a_users_connections() -> None:
+    assert find_problems({"CLOSE_ON_LOGOUT": "user"}) == []
+    assert find_problems({"CLOSE_ON_EXPIRY": "user"})

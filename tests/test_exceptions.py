@@ -50,7 +50,7 @@ EXAMPLES = [
     ),
     (WebSocketException(4001, "no"), 4001, "Close 4001: no"),
     (HTTPException(404), 1011, "HTTP 404: Not Found"),
-    (AuthenticationFailed("Bad key."), 3000, "HTTP 401: Bad key."),
+    (AuthenticationFailed("Bad key."), 4401, "HTTP 401: Bad key."),
 ]
 
 

@@ -1,6 +1,7 @@
 """WebSockets for Django: typed endpoints on a native core."""
 
 from django_bolt.close_codes import CloseCode
+from django_bolt.endpoints.announcing import recheck_user
 from django_bolt.endpoints.api import BoltAPI
 from django_bolt.endpoints.dependencies.depends import Depends
 from django_bolt.endpoints.parameters.sources import Cookie, Header, Path, Query
@@ -70,4 +71,5 @@ __all__ = [
     "disconnect_user",
     "publish",
     "publish_to_user",
+    "recheck_user",
 ]

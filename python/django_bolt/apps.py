@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 
 
 class BoltConfig(AppConfig):
-    """Registers the system checks; the management command is found by its place in the package."""
+    """Registers system checks and receivers of signals; the management command is found by its place."""
 
     name = "django_bolt"
     label = "django_bolt"
@@ -19,3 +19,8 @@ class BoltConfig(AppConfig):
 
         for check in (check_settings, check_defaults, check_endpoints):
             checks.register(check, "django_bolt")
+
+        if apps.is_installed("django.contrib.auth"):
+            from django_bolt.endpoints.user_signals import connect_signals
+
+            connect_signals()

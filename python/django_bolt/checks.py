@@ -6,24 +6,33 @@
 ``django_bolt.E003``      a default authentication or guard cannot be used
 ``django_bolt.E004``      a module with endpoints cannot be imported
 ``django_bolt.E005``      two endpoints have one path
+``django_bolt.E006``      an authentication or guard lacks an app that it needs
 ========================  =========================================================
 """
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
+from django_bolt.auth.backends import BaseAuthentication
 from django_bolt.auth.defaults import default_authentication, default_guards
+from django_bolt.auth.guards import BaseGuard
 from django_bolt.conf import SettingProblem, find_problems
 from django_bolt.endpoints.autodiscovery import discover
+from django_bolt.endpoints.endpoint import Endpoint
 from django_bolt.endpoints.routing import Router
 from django_bolt.exceptions import EndpointCollision
+
+_DEFAULTS: tuple[tuple[str, Callable[[], Iterable[BaseAuthentication | BaseGuard]]], ...] = (
+    ("AUTHENTICATION", default_authentication),
+    ("GUARDS", default_guards),
+)
 
 
 def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
@@ -36,25 +45,37 @@ def check_defaults(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
     if _problems():
         return []
     errors: list[CheckMessage] = []
-    for key, load in (("AUTHENTICATION", default_authentication), ("GUARDS", default_guards)):
+    for key, load in _DEFAULTS:
         try:
-            load()
+            found = [problem for entry in load() for problem in entry.find_problems()]
         except Exception as error:
             errors.append(Error(f"BOLT[{key!r}] cannot be used: {error}", id="django_bolt.E003"))
+        else:
+            errors += (Error(f"BOLT[{key!r}]: {problem}", id="django_bolt.E006") for problem in found)
     return errors
 
 
 def check_endpoints(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Check that the modules with endpoints can be imported, and that no two endpoints have one path."""
+    """Check that endpoints can be imported, have paths of their own, and can authenticate as they say."""
     if _problems():
         return []
     try:
-        Router.of(endpoint for api in discover() for endpoint in api.endpoints)
+        endpoints = [endpoint for api in discover() for endpoint in api.endpoints]
+        Router.of(endpoints)
     except EndpointCollision as error:
         return [Error(str(error), hint="Change one of the paths.", id="django_bolt.E005")]
     except Exception as error:
         return [Error(f"Endpoints cannot be imported: {_describe(error)}", id="django_bolt.E004")]
-    return []
+    return _check_requirements(endpoints)
+
+
+def _check_requirements(endpoints: Iterable[Endpoint]) -> list[CheckMessage]:
+    errors: list[CheckMessage] = []
+    for endpoint in endpoints:
+        entries: list[BaseAuthentication | BaseGuard] = [*(endpoint.auth or ()), *(endpoint.guards or ())]
+        problems = [problem for entry in entries for problem in entry.find_problems()]
+        errors += (Error(f"{endpoint.location}: {problem}", id="django_bolt.E006") for problem in problems)
+    return errors
 
 
 def _problems() -> list[SettingProblem]:

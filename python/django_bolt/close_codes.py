@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
+
+AUTHENTICATION_ENDED: Final = 4401
+"""Close code when what let the client in holds no longer, after HTTP 401."""
+PERMISSION_LOST: Final = 4403
+"""Close code when a guard would not let the client in any more, after HTTP 403."""
 
 _RECEIVED_ONLY = frozenset({1004, 1005, 1006, 1015})
 _MAX_REASON_BYTES = 123  # A control frame carries 125 bytes, of which the code takes two (section 5.5).

@@ -65,6 +65,10 @@ def _is_backend(value: Any) -> bool:
     return _is_dotted(value) if isinstance(value, str) else value is not None
 
 
+def _is_api_key(value: Any) -> bool:
+    return isinstance(value, str) and value != "" and all("!" <= character <= "~" for character in value)
+
+
 def _is_network(value: Any) -> bool:
     if value == "unix":
         return True
@@ -92,6 +96,15 @@ _ORIGINS = _Rule(
 _BACKENDS = _Rule(
     "a list of dotted paths, classes or instances",
     lambda value: _is_sequence(value) and all(map(_is_backend, value)),
+)
+_API_KEYS = _Rule(
+    "a list of keys, or a dict of keys and whom each belongs to",
+    lambda value: isinstance(value, Mapping | list | tuple) and all(map(_is_api_key, value)),
+)
+_SWITCH = _Rule("True or False", lambda value: isinstance(value, bool))
+_LOGOUT = _Rule(
+    'True for the connections of that session, "user" for all of the user\'s, or False',
+    lambda value: isinstance(value, bool) or value == "user",
 )
 _SIZE = _Rule("a whole number of bytes of at least 1", _is_count)
 _COUNT = _Rule("a whole number of at least 1", _is_count)
@@ -122,9 +135,11 @@ _TIME_OR_OFF = _Rule(
 )
 
 
-def _setting(default: Any, unit: str, rule: _Rule, description: str) -> Any:
+def _setting(default: Any, unit: str, rule: _Rule, description: str, *, is_secret: bool = False) -> Any:
     metadata = {"default": default, "unit": unit, "rule": rule, "description": description}
-    return field(default=_immutable(default), metadata=metadata)
+    metadata["is_secret"] = is_secret
+    made = make_compression(default) if rule is _COMPRESSION else _immutable(default)
+    return field(default=made, metadata=metadata, repr=not is_secret)
 
 
 def _limit(default: Any, unit: str, rule: _Rule, description: str, scope: str, answer: str) -> Any:
@@ -133,8 +148,6 @@ def _limit(default: Any, unit: str, rule: _Rule, description: str, scope: str, a
 
 
 def _immutable(default: Any) -> Any:
-    if isinstance(default, bool):
-        return make_compression(default)
     return tuple(default) if isinstance(default, list) else default
 
 
@@ -159,9 +172,39 @@ class BoltSettings:
         [], "", _NETWORKS, "Proxies whose `Forwarded` and `X-Forwarded-*` header fields are believed."
     )
     authentication: tuple[Any, ...] = _setting(
-        [], "", _BACKENDS, "Authentication of the endpoints that name none."
+        [], "", _BACKENDS, "Authentication of the endpoints that name none.", is_secret=True
     )
-    guards: tuple[Any, ...] = _setting([], "", _BACKENDS, "Guards of the endpoints that name none.")
+    guards: tuple[Any, ...] = _setting(
+        [], "", _BACKENDS, "Guards of the endpoints that name none.", is_secret=True
+    )
+    api_keys: Any = _setting(
+        [],
+        "",
+        _API_KEYS,
+        "Keys that `APIKeyAuthentication` takes where it is given none: a list, or a dict to their owners.",
+        is_secret=True,
+    )
+    close_on_expiry: bool = _setting(
+        True, "", _SWITCH, "Close a connection with 4401 when its token or its session expires."
+    )
+    close_on_logout: bool | str = _setting(
+        True,
+        "",
+        _LOGOUT,
+        'Close with 4401 when the user logs out: the connections of that session; "user" for all of the user\'s.',
+    )
+    close_on_password_change: bool = _setting(
+        True, "", _SWITCH, "Close a user's connections with 4401 when its password changes."
+    )
+    close_on_deactivation: bool = _setting(
+        True, "", _SWITCH, "Close a user's connections with 4401 when it is deactivated or deleted."
+    )
+    close_on_permission_loss: bool = _setting(
+        True,
+        "",
+        _SWITCH,
+        "Close a connection with 4403 when a guard that asks for permissions would not let it in any more.",
+    )
     invalid_messages: str = _setting(
         "reply",
         "",
@@ -312,6 +355,7 @@ class BoltSettings:
         "",
         _BROKER,
         "What carries publications between processes: the URL of a broker.",
+        is_secret=True,
     )
     broker_outage: str = _setting(
         "raise",
@@ -378,9 +422,8 @@ def _find_problem(key: Any, value: Any) -> SettingProblem | None:
     rule: _Rule = entry.metadata["rule"]
     if rule.accepts(value):
         return None
-    # The values of these may hold keys and passwords, which must not reach a terminal or a log.
-    secret = key in ("AUTHENTICATION", "GUARDS", "BROKER")
-    shown = type(value).__name__ if secret else repr(value)
+    # A value that may hold keys or passwords must not reach a terminal or a log.
+    shown = type(value).__name__ if entry.metadata.get("is_secret") else repr(value)
     return SettingProblem(key, f"BOLT[{key!r}] is {shown}.", f"It must be {rule.wanted}.")
 
 

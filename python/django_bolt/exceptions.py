@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, TypedDict
 
-from django_bolt.close_codes import CloseCode, check_close
+from django_bolt.close_codes import AUTHENTICATION_ENDED, CloseCode, check_close
 
 __all__ = [
     "AuthenticationFailed",
@@ -326,13 +326,13 @@ class HTTPException(BoltError):
 
 
 class AuthenticationFailed(HTTPException):
-    """The credentials of an opening handshake are wrong; answered with HTTP 401.
+    """Credentials are wrong; answered with HTTP 401, or with Close 4401 once the connection is accepted.
 
     Args:
         detail: Text for the peer. It must not contain the credentials.
     """
 
-    close_code = CloseCode.UNAUTHORIZED
+    close_code = AUTHENTICATION_ENDED
 
     def __init__(self, detail: str = "Authentication failed.") -> None:
         super().__init__(HTTPStatus.UNAUTHORIZED, detail)

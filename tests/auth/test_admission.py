@@ -77,7 +77,12 @@ async def refusal(
 @pytest.mark.parametrize("kind", [Answers, Late])
 async def test_the_context_says_who_and_by_what(kind: type[Answers]) -> None:
     context = await enter([kind(AuthResult("ann", {"role": "admin"}))], [IsAuthenticated()])
-    assert context == {"user_id": "ann", "claims": {"role": "admin"}, "backend": kind.__name__}
+    assert context == {
+        "user_id": "ann",
+        "claims": {"role": "admin"},
+        "permissions": None,
+        "backend": kind.__name__,
+    }
 
 
 async def test_several_are_tried_in_order_until_one_knows_the_client() -> None:

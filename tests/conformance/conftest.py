@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from django.test import override_settings
 
 from django_bolt.testing import TestClient
+from tests.conformance.accounts import Visitor
 from tests.conformance.sites import LiveSite, Session, Site, TestClientSite
 from tests.live_server import live_server, live_servers
 
-__all__ = ["bolt", "connect", "live_server", "live_servers", "site"]
+__all__ = ["bolt", "connect", "live_server", "live_servers", "site", "visit"]
 
 
 @pytest.fixture
@@ -51,3 +53,10 @@ def site(
 def connect(site: Site) -> Callable[..., Session]:
     """Connect to an endpoint of the test project; see `Site.connect`."""
     return site.connect
+
+
+@pytest.fixture
+def visit(site: Site, settings: Any) -> Callable[..., Visitor]:
+    """Make a user of the site, and a browser for it; see `Visitor`. The test needs the database."""
+    settings.ROOT_URLCONF = "tests.project.urls"
+    return partial(Visitor, site)

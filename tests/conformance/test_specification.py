@@ -237,7 +237,7 @@ def test_authentication_with_a_bad_token_never_reaches_the_handler(site: Site, t
 def test_authentication_fills_the_context(site: Site) -> None:
     claims = {**CLAIMS, "name": "Alice"}
     context = site.connect(f"/outcomes/protected?token={sign(claims)}").receive_json()
-    assert context == {"user_id": 7, "claims": claims, "backend": "JWTAuthentication"}
+    assert context == {"user_id": 7, "claims": claims, "permissions": None, "backend": "JWTAuthentication"}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from django.test import override_settings
 
 from django_bolt import BoltAPI, EndpointCollision, WebSocket, WebSocketState
-from django_bolt.auth import AuthResult, BaseAuthentication, BaseGuard, IsAuthenticated
+from django_bolt.auth import AuthResult, BaseAuthentication, BaseGuard, IsAuthenticated, never_blocks
 from django_bolt.endpoints.dispatch import Dispatcher
 from tests.memory_connection import MemoryConnection, serve
 
@@ -18,6 +18,7 @@ from tests.memory_connection import MemoryConnection, serve
 class Named(BaseAuthentication):
     """Know the client by the query parameter ``name``."""
 
+    @never_blocks
     def authenticate(self, websocket: WebSocket) -> AuthResult | None:
         name = websocket.query_params.get("name")
         return AuthResult(name) if name else None

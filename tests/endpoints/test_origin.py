@@ -132,3 +132,25 @@ def test_a_proxy_names_the_host_only_where_the_settings_say_so() -> None:
         assert host_of(headers) == "example.com"
         assert host_of({"host": "internal:8000"}) == "internal:8000"
     assert host_of({}) == ""
+
+
+@override_settings(
+    CSRF_TRUSTED_ORIGINS=["https://*.example.com"],
+    BOLT={"ALLOWED_ORIGINS": ["*", "null", "https://app.example"]},
+)
+@pytest.mark.parametrize(
+    ("origin", "is_named"),
+    [
+        (None, True),
+        ("http://testserver", True),
+        ("https://app.example", True),
+        ("https://sub.example.com", True),
+        ("https://evil.example", False),
+        ("null", False),
+        ("*", False),
+        ("", False),
+    ],
+)
+def test_what_any_page_can_be_counts_only_where_it_may(origin: str | None, is_named: bool) -> None:
+    assert is_origin_allowed(origin, "testserver")
+    assert is_origin_allowed(origin, "testserver", any_counts=False) is is_named

@@ -144,7 +144,6 @@ async def test_http_exception_after_accept_is_an_error(caplog: pytest.LogCapture
         (Http404("No Room matches"), 404, "Not Found"),
         (PermissionDenied("inner text"), 403, "Forbidden"),
         (SuspiciousOperation("inner text"), 400, "Bad Request"),
-        (AuthenticationFailed("Bad key."), 401, "Bad key."),
     ],
 )
 async def test_what_a_view_may_raise_means_the_same_before_accept(
@@ -154,6 +153,15 @@ async def test_what_a_view_may_raise_means_the_same_before_accept(
     assert errors(caplog) == []
     assert (await run(raising(error, accept=True))).failed == (1011, "")
     assert len(errors(caplog)) == 1
+
+
+async def test_wrong_credentials_are_401_before_accept_and_4401_after(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    failure = AuthenticationFailed("Bad key.")
+    assert rejection(await run(raising(failure, accept=False))) == (401, {"detail": "Bad key."})
+    assert (await run(raising(failure, accept=True))).failed == (4401, "authentication failed")
+    assert errors(caplog) == []
 
 
 async def test_the_leaving_of_a_client_ends_quietly(caplog: pytest.LogCaptureFixture) -> None:

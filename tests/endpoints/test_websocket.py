@@ -251,3 +251,36 @@ async def test_iter_json_raises_when_the_client_leaves() -> None:
     with pytest.raises(WebSocketDisconnect):
         await collect()
     assert received == [Move(1), Move(2)]
+
+
+# ── tokens among the subprotocols ────────────────────────────────────────────────────────────────────────
+
+
+def offering(*entries: str) -> MemoryConnection:
+    return MemoryConnection("/", [("sec-websocket-protocol", ", ".join(entries))])
+
+
+def test_a_token_is_no_subprotocol() -> None:
+    assert offering("chat", "bearer.a.b.c", "bolt").subprotocols == ["chat", "bolt"]
+
+
+def test_subprotocols_may_come_in_several_fields() -> None:
+    fields = [("sec-websocket-protocol", "chat"), ("sec-websocket-protocol", "bearer.a, other")]
+    assert MemoryConnection("/", fields).subprotocols == ["chat", "other"]
+
+
+@pytest.mark.parametrize(
+    ("offered", "accepted"), [(["bolt", "bearer.x"], "bolt"), (["chat", "bearer.x"], None), (["bolt"], None)]
+)
+async def test_a_client_with_a_token_gets_the_fallback(offered: list[str], accepted: str | None) -> None:
+    websocket = offering(*offered)
+    await websocket.accept()
+    assert websocket.accepted == (accepted, [])
+
+
+def test_a_token_cannot_be_accepted_and_is_not_shown() -> None:
+    with pytest.raises(ValueError, match="credential") as raised:
+        offering("chat", "bearer.secret").accept("bearer.secret")
+    assert "secret" not in str(raised.value)
+    with pytest.raises(ValueError, match=r"offered: chat$"):
+        offering("chat", "bearer.secret").accept("other")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.project.dependencies_api import dependencies_api
+from tests.project.identity_api import identity_api
 from tests.project.outcomes_api import outcomes_api
 from tests.project.parameters_api import parameters_api
 from tests.project.probe_api import probe_api
@@ -13,6 +14,7 @@ from tests.project.typed_api import typed_api
 
 __all__ = [
     "dependencies_api",
+    "identity_api",
     "outcomes_api",
     "parameters_api",
     "probe_api",

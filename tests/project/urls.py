@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import path
 
-from tests.project import views
+from tests.project import accounts, views
 
 urlpatterns = [
     path("", views.index),
@@ -14,4 +14,5 @@ urlpatterns = [
     path("stream/<int:count>/", views.stream),
     path("counter/", views.counter),
     path("echo/", views.echo),
+    path("accounts/<str:name>/", accounts.act),
 ]

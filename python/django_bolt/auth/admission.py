@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from django_bolt.auth.backends import AuthenticationFailed, BaseAuthentication
+from django_bolt.auth.backends import AuthenticationFailed, AuthResult, BaseAuthentication
+from django_bolt.auth.calls import call
 from django_bolt.auth.guards import BaseGuard
+from django_bolt.auth.identity import Identity
 from django_bolt.exceptions import HTTPException
 
 if TYPE_CHECKING:
     from django_bolt.endpoints.websocket import WebSocket
 
-__all__ = ["admit"]
+__all__ = ["admit", "find_refusing"]
 
 
 async def admit(
-    websocket: WebSocket, authentications: Sequence[BaseAuthentication], guards: Sequence[BaseGuard]
+    websocket: WebSocket,
+    authentications: Sequence[BaseAuthentication],
+    guards: Sequence[BaseGuard],
+    identified: Callable[[WebSocket], None] | None = None,
 ) -> None:
     """Authenticate the client, then ask each guard.
 
-    The first authentication that knows the client fills ``websocket.context`` with ``user_id``, ``claims``
-    and ``backend``. Credentials are not kept.
+    The first authentication that knows the client fills ``websocket.context`` with ``user_id``, ``claims``,
+    ``permissions`` and ``backend``. Credentials are not kept.
+
+    Args:
+        websocket: The connection.
+        authentications: Tried in their order.
+        guards: Asked in their order.
+        identified: Called between the two, if the client is known.
 
     Raises:
         HTTPException: 401 with ``WWW-Authenticate`` if authentication fails, or is missing where a guard
@@ -33,30 +43,34 @@ async def admit(
         await _authenticate(websocket, authentications)
     except AuthenticationFailed as failure:
         raise _unauthorized(failure.detail, authentications) from None
+    if identified is not None and websocket.identity is not None:
+        identified(websocket)
+    refusing = await find_refusing(websocket, guards)
+    if refusing is not None:
+        raise _refusal(websocket, refusing, authentications)
+
+
+async def find_refusing(websocket: WebSocket, guards: Iterable[BaseGuard]) -> BaseGuard | None:
+    """Return the first guard that refuses the client; None if all agree."""
     for guard in guards:
-        allowed = guard.has_permission(websocket)
-        if inspect.isawaitable(allowed):
-            allowed = await allowed
-        if not allowed:
-            raise _refusal(websocket, guard, authentications)
+        refusing = await guard.refusing(websocket)
+        if refusing is not None:
+            return refusing
+    return None
 
 
 async def _authenticate(websocket: WebSocket, authentications: Sequence[BaseAuthentication]) -> None:
     for authentication in authentications:
-        result = authentication.authenticate(websocket)
-        if inspect.isawaitable(result):
-            result = await result
+        result: AuthResult | None = await call(authentication.authenticate, websocket)
         if result is not None:
-            found = {"user_id": result.user_id, "claims": dict(result.claims), "backend": authentication.name}
-            websocket.context.update(found)
+            websocket.identify(Identity(authentication, result), dict(result.claims))
             return
 
 
 def _refusal(
     websocket: WebSocket, guard: BaseGuard, authentications: Sequence[BaseAuthentication]
 ) -> HTTPException:
-    anonymous = "backend" not in websocket.context
-    if guard.needs_identity and anonymous and authentications:
+    if guard.needs_identity and websocket.identity is None and authentications:
         return _unauthorized(guard.detail, authentications)
     return HTTPException(HTTPStatus.FORBIDDEN, guard.detail)
 

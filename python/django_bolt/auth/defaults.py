@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -11,7 +11,7 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from django_bolt.auth.backends import BaseAuthentication
-from django_bolt.auth.guards import BaseGuard
+from django_bolt.auth.guards import BaseGuard, make_guard
 from django_bolt.conf import bolt_settings
 
 __all__ = ["default_authentication", "default_guards", "make_authentication", "make_guards"]
@@ -26,7 +26,7 @@ def default_authentication() -> tuple[BaseAuthentication, ...]:
     Raises:
         ImproperlyConfigured: An entry cannot be imported, or is no authentication.
     """
-    return _load(bolt_settings().authentication, BaseAuthentication)
+    return _load(bolt_settings().authentication, _make_one)
 
 
 @lru_cache(maxsize=1)
@@ -36,7 +36,7 @@ def default_guards() -> tuple[BaseGuard, ...]:
     Raises:
         ImproperlyConfigured: An entry cannot be imported, or is no guard.
     """
-    return _load(bolt_settings().guards, BaseGuard)
+    return _load(bolt_settings().guards, make_guard)
 
 
 def make_authentication(entries: Iterable[Any]) -> tuple[BaseAuthentication, ...]:
@@ -45,7 +45,7 @@ def make_authentication(entries: Iterable[Any]) -> tuple[BaseAuthentication, ...
     Raises:
         TypeError: An entry is neither.
     """
-    return tuple(_make(entry, BaseAuthentication) for entry in entries)
+    return tuple(map(_make_one, entries))
 
 
 def make_guards(entries: Iterable[Any]) -> tuple[BaseGuard, ...]:
@@ -54,22 +54,20 @@ def make_guards(entries: Iterable[Any]) -> tuple[BaseGuard, ...]:
     Raises:
         TypeError: An entry is neither.
     """
-    return tuple(_make(entry, BaseGuard) for entry in entries)
+    return tuple(map(make_guard, entries))
 
 
-def _load(entries: Iterable[Any], base: type[T]) -> tuple[T, ...]:
+def _load(entries: Iterable[Any], make: Callable[[Any], T]) -> tuple[T, ...]:
     try:
-        return tuple(
-            _make(import_string(entry) if isinstance(entry, str) else entry, base) for entry in entries
-        )
+        return tuple(make(import_string(entry) if isinstance(entry, str) else entry) for entry in entries)
     except (ImportError, TypeError) as error:
         raise ImproperlyConfigured(str(error)) from error
 
 
-def _make(entry: Any, base: type[T]) -> T:
+def _make_one(entry: Any) -> BaseAuthentication:
     made = entry() if isinstance(entry, type) else entry
-    if not isinstance(made, base):
-        raise TypeError(f"{type(made).__name__} is no {base.__name__}: give an instance or a class of it")
+    if not isinstance(made, BaseAuthentication):
+        raise TypeError(f"{type(made).__name__} is no BaseAuthentication: give an instance or a class of it")
     return made
 
 

@@ -41,7 +41,7 @@ def is_host_allowed(host: str) -> bool:
     return bool(domain) and validate_host(domain, allowed)
 
 
-def is_origin_allowed(origin: str | None, host: str) -> bool:
+def is_origin_allowed(origin: str | None, host: str, *, any_counts: bool = True) -> bool:
     """Return whether a page from an origin may connect.
 
     Let in are: clients that are no browser and send no origin, the request's own host and port, what
@@ -50,10 +50,13 @@ def is_origin_allowed(origin: str | None, host: str) -> bool:
     Args:
         origin: Value of the header field; None if there is none.
         host: Host of the request, with its port if it has one.
+        any_counts: Whether ``"*"`` and ``"null"``, which any page can be, count in ``BOLT["ALLOWED_ORIGINS"]``.
     """
     if origin is None:
         return True
     allowed = bolt_settings().allowed_origins
+    if not any_counts:
+        allowed = tuple(entry for entry in allowed if entry not in ("*", "null"))
     if "*" in allowed or origin in allowed:
         return True
     parsed = _parse(origin)

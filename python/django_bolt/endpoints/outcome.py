@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import Http404
 
-from django_bolt.close_codes import CloseCode
+from django_bolt.close_codes import AUTHENTICATION_ENDED, CloseCode
 from django_bolt.endpoints.websocket import WebSocket, WebSocketState
 from django_bolt.exceptions import (
+    AuthenticationFailed,
     HTTPException,
     InvalidMessage,
     InvalidParameters,
@@ -46,7 +47,8 @@ _STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (SuspiciousOperation, HTTPStatus.BAD_REQUEST),
     (InvalidTopic, HTTPStatus.BAD_REQUEST),
 )
-_REASONS: tuple[tuple[type[Exception], CloseCode, str], ...] = (
+_REASONS: tuple[tuple[type[Exception], int, str], ...] = (
+    (AuthenticationFailed, AUTHENTICATION_ENDED, "authentication failed"),
     (UnsupportedData, CloseCode.UNSUPPORTED_DATA, "unsupported data"),
     (InvalidMessage, CloseCode.INVALID_FRAME_PAYLOAD_DATA, "invalid message"),
     # Names of topics are made of what clients send, as of path parameters.
@@ -104,7 +106,7 @@ async def conclude_exception(websocket: WebSocket, endpoint: Endpoint, error: Ba
             await conclude(websocket)
         case WebSocketException():
             await _close(websocket, cause.code, cause.reason)
-        case UnsupportedData() | InvalidMessage() | InvalidTopic() if (
+        case AuthenticationFailed() | UnsupportedData() | InvalidMessage() | InvalidTopic() if (
             websocket.state is not WebSocketState.CONNECTING
         ):
             _fail_for_peer(websocket, endpoint, cause)
@@ -184,7 +186,7 @@ async def _close(websocket: WebSocket, code: int, reason: str = "") -> None:
 
 
 def _fail_for_peer(websocket: WebSocket, endpoint: Endpoint, cause: Exception) -> None:
-    """Close for a message that the handler could not use; what was in it stays out of the log."""
+    """Close for something that the client sent and that is wrong; what it was stays out of the log."""
     for kind, code, reason in _REASONS:
         if isinstance(cause, kind) and websocket.state is WebSocketState.CONNECTED:
             logger.info(

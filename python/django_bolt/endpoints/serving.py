@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 from django_bolt.auth.admission import admit
 from django_bolt.auth.defaults import default_authentication, default_guards
+from django_bolt.auth.guards import BaseGuard
 from django_bolt.conf import bolt_settings
+from django_bolt.endpoints.announcing import catch_up, recent_events
+from django_bolt.endpoints.connected_users import connected_users
 from django_bolt.endpoints.dependencies.running import resolve, run_with_cleanup
 from django_bolt.endpoints.endpoint import Endpoint
 from django_bolt.endpoints.outcome import conclude, conclude_exception
@@ -51,7 +55,8 @@ async def _prepare(websocket: WebSocket, endpoint: Endpoint, users: Tally) -> Co
     authentications = default_authentication() if endpoint.auth is None else endpoint.auth
     guards = default_guards() if endpoint.guards is None else endpoint.guards
     if authentications or guards:
-        await admit(websocket, authentications, guards)
+        since = recent_events.begin()
+        await admit(websocket, authentications, guards, partial(_stay_true, guards=guards, since=since))
         _count_user(websocket, users)
         websocket.subscribe_user()
     plan = endpoint.plan()
@@ -66,11 +71,18 @@ async def _prepare(websocket: WebSocket, endpoint: Endpoint, users: Tally) -> Co
     return endpoint.handler(websocket, **arguments)
 
 
+def _stay_true(websocket: WebSocket, *, guards: Sequence[BaseGuard], since: float) -> None:
+    """Have the connection closed when what lets it in holds no longer."""
+    watch = connected_users.add(websocket, guards)
+    if watch is not None:
+        catch_up(watch, since)
+
+
 def _count_user(websocket: WebSocket, users: Tally) -> None:
     limit = bolt_settings().max_connections_per_user
-    user_id, task = websocket.context.get("user_id"), asyncio.current_task()
-    if limit is None or user_id is None or task is None:
+    identity, task = websocket.identity, asyncio.current_task()
+    if limit is None or identity is None or identity.key is None or task is None:
         return
-    if users.is_full(user_id, limit):
+    if users.is_full(identity.key, limit):
         raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS, headers=RETRY)
-    users.count(user_id, task)
+    users.count(identity.key, task)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, overload
 
 from django.http import QueryDict, parse_cookie
 from django.utils.datastructures import CaseInsensitiveMapping
 
+from django_bolt.auth.bearer import find_fallback, is_token_entry, split_offer
 from django_bolt.compression import Compression
 from django_bolt.conf import bolt_settings
-from django_bolt.endpoints.connection import Connection
+from django_bolt.endpoints.client import ClientConnection
 from django_bolt.endpoints.headers import Headers, check_headers, join_headers
+from django_bolt.endpoints.origin import host_of, is_origin_allowed
 from django_bolt.endpoints.proxies import client_behind_proxies, is_secure_behind_proxies
+from django_bolt.endpoints.slots import cached, fill
 from django_bolt.exceptions import WrongState
 from django_bolt.json_messages import decoder_for, encode_json
 from django_bolt.topics.hub import Hub
@@ -45,7 +48,7 @@ class WebSocketState(IntEnum):
     """After close, by either side."""
 
 
-class WebSocket(Connection):
+class WebSocket(ClientConnection):
     """One client's connection, as its handler sees it.
 
     It begins `CONNECTING`: the opening handshake is here and waits for `accept`, `close` or `reject`. From
@@ -67,6 +70,7 @@ class WebSocket(Connection):
         "_cookies",
         "_endpoint",
         "_headers",
+        "_identity",
         "_path_params",
         "_query_params",
     )
@@ -117,12 +121,12 @@ class WebSocket(Connection):
     @property
     def endpoint(self) -> Endpoint:
         """The endpoint that serves the connection."""
-        return _cached(self, "_endpoint", self._no_endpoint)
+        return cached(self, "_endpoint", self._no_endpoint)
 
     @property
     def path_params(self) -> dict[str, str]:
         """Path parameters by name: their text, percent-decoded. The handler's arguments are converted."""
-        return _cached(self, "_path_params", dict[str, str])
+        return cached(self, "_path_params", dict[str, str])
 
     @property
     def query_params(self) -> QueryDict:
@@ -132,7 +136,7 @@ class WebSocket(Connection):
             TooManyFieldsSent: There are more than ``DATA_UPLOAD_MAX_NUMBER_FIELDS``; before `accept`, letting
                 it pass is answered with HTTP 400.
         """
-        return _cached(self, "_query_params", lambda: QueryDict(self.target.partition("?")[2]))
+        return cached(self, "_query_params", lambda: QueryDict(self.target.partition("?")[2]))
 
     @property
     def headers(self) -> CaseInsensitiveMapping[str]:
@@ -141,27 +145,26 @@ class WebSocket(Connection):
         A repeated field is one value, joined by commas (RFC 9110 section 5.3); `raw_headers` has each by
         itself.
         """
-        return _cached(self, "_headers", lambda: CaseInsensitiveMapping(join_headers(self.raw_headers)))
+        return cached(self, "_headers", lambda: CaseInsensitiveMapping(join_headers(self.raw_headers)))
 
     @property
     def cookies(self) -> dict[str, str]:
         """Cookies by name, as ``request.COOKIES`` of a view."""
-        return _cached(self, "_cookies", lambda: parse_cookie(self.headers.get("cookie", "")))
+        return cached(self, "_cookies", lambda: parse_cookie(self.headers.get("cookie", "")))
 
     @property
     def subprotocols(self) -> list[str]:
-        """Subprotocols that the client offers, best first."""
-        offered = self.headers.get("sec-websocket-protocol", "").split(",")
-        return [name.strip() for name in offered if name.strip()]
+        """Subprotocols that the client offers, best first; without ``bearer.<token>``, which is a credential."""
+        return [entry for entry in self._offered() if not is_token_entry(entry)]
 
     @property
-    def context(self) -> dict[str, Any]:
-        """A dict for the connection's life.
+    def is_trusted_origin(self) -> bool:
+        """Whether the page may use this site's cookies: it is of this host or of an origin that settings list.
 
-        Authentication fills ``user_id``, ``claims`` and ``backend`` (the name of the authentication's class);
-        the handler may add what it likes.
+        The ``"*"`` and ``"null"`` of ``BOLT["ALLOWED_ORIGINS"]`` do not count: any page can be that. True for a
+        client that sends no origin, which is no browser.
         """
-        return _cached(self, "_context", dict[str, Any])
+        return is_origin_allowed(self.headers.get("origin"), host_of(self.headers), any_counts=False)
 
     def accept(
         self, subprotocol: str | None = None, headers: Headers | None = None
@@ -171,7 +174,8 @@ class WebSocket(Connection):
         Arguments are checked at the call, the rest when awaited.
 
         Args:
-            subprotocol: One of `subprotocols`, or None for none.
+            subprotocol: One of `subprotocols`. None for none; but a client that offers ``bolt`` beside a token
+                gets that, because a browser wants one accepted.
             headers: Further header fields of the response; pairs, where a name repeats.
 
         Raises:
@@ -180,12 +184,10 @@ class WebSocket(Connection):
             ValueError: The client does not offer the subprotocol, or a header field is not clean.
         """
         self._require_connecting("accept()")
-        if subprotocol is not None and subprotocol not in self.subprotocols:
-            offered = ", ".join(self.subprotocols) or "none"
-            raise ValueError(f"Subprotocol {subprotocol!r} was not offered by the client; offered: {offered}")
+        chosen = find_fallback(self._offered()) if subprotocol is None else self._checked_offer(subprotocol)
         checked = check_headers(headers)
-        _fill(self, "_accepted", True)
-        return self.accept_handshake(subprotocol, checked, self._wished_compression())
+        fill(self, "_accepted", True)
+        return self.accept_handshake(chosen, checked, self._wished_compression())
 
     def reject(
         self, status: int = 403, body: Any = b"", headers: Headers | None = None
@@ -312,9 +314,9 @@ class WebSocket(Connection):
 
     def subscribe_user(self) -> None:
         """Subscribe the client to what is published to its user, if it has one; called once it is admitted."""
-        user_id, hub = self.context.get("user_id"), self.hub
-        if user_id is not None and isinstance(hub, Hub):
-            hub.subscribe(cast(Any, self), user_topic(user_id))
+        key, hub = self.identity.key if self.identity else None, self.hub
+        if key is not None and isinstance(hub, Hub):
+            hub.subscribe(cast(Any, self), user_topic(key))
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -324,9 +326,9 @@ class WebSocket(Connection):
 
     def bind(self, endpoint: Endpoint, path_params: dict[str, str]) -> None:
         """Note which endpoint serves the connection; called once, by the dispatcher."""
-        _fill(self, "_endpoint", endpoint)
+        fill(self, "_endpoint", endpoint)
         if path_params:
-            _fill(self, "_path_params", path_params)
+            fill(self, "_path_params", path_params)
 
     def release_request(self) -> None:
         """Drop what was parsed of the request; it is parsed again when asked for.
@@ -336,6 +338,20 @@ class WebSocket(Connection):
         for slot in ("_cookies", "_headers", "_query_params"):
             if hasattr(self, slot):
                 delattr(self, slot)
+
+    def _offered(self) -> list[str]:
+        # Straight from the fields: those that were parsed are dropped before the handler runs.
+        fields = [value for name, value in self.raw_headers if name == "sec-websocket-protocol"]
+        return split_offer(",".join(fields)) if fields else []
+
+    def _checked_offer(self, subprotocol: str) -> str:
+        if is_token_entry(subprotocol):
+            raise ValueError("A token among the subprotocols is a credential, and cannot be accepted")
+        offered = self.subprotocols
+        if subprotocol not in offered:
+            listed = ", ".join(offered) or "none"
+            raise ValueError(f"Subprotocol {subprotocol!r} was not offered by the client; offered: {listed}")
+        return subprotocol
 
     def _wished_compression(self) -> Compression | None:
         endpoint: Endpoint | None = getattr(self, "_endpoint", None)
@@ -354,21 +370,6 @@ class WebSocket(Connection):
         # A client that left is for the engine to report, which knows whether it did or the handler closed.
         if self.ready_state == WebSocketState.CONNECTED:
             raise WrongState(operation, WebSocketState.CONNECTING.name, WebSocketState.CONNECTED.name)
-
-
-def _cached(websocket: WebSocket, slot: str, make: Callable[[], T]) -> T:
-    """Return what a slot holds, and fill it when it is empty."""
-    try:
-        held: T = getattr(websocket, slot)
-    except AttributeError:
-        held = make()
-        _fill(websocket, slot, held)
-    return held
-
-
-def _fill(websocket: WebSocket, slot: str, value: Any) -> None:
-    # By name, because the slots are those of the concrete class: a base beside the native one must have none.
-    setattr(websocket, slot, value)
 
 
 def _encode_body(body: Any) -> tuple[str | None, bytes]:

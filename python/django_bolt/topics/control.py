@@ -17,7 +17,7 @@ from django_bolt.topics.process import process_id
 from django_bolt.topics.publication import Publication
 from django_bolt.topics.publishing import hand_over, hand_over_async
 
-__all__ = ["announce", "announce_async", "handles", "receive"]
+__all__ = ["announce", "announce_async", "handles", "receive", "tell_others"]
 
 logger = logging.getLogger("django_bolt.topics")
 
@@ -66,6 +66,11 @@ def announce(kind: str, **data: Any) -> int:
     count = _handle_here(event)
     hand_over(_publication(event))
     return count
+
+
+def tell_others(kind: str, **data: Any) -> None:
+    """Hand an event to the other processes, having handled it in this one; otherwise as `announce`."""
+    hand_over(_publication(_Event(kind, data)))
 
 
 async def announce_async(kind: str, **data: Any) -> int:
