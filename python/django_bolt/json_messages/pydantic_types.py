@@ -7,9 +7,9 @@ imported it already.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
@@ -139,7 +139,7 @@ def convert_part(type_: Any, data: Any) -> Any:
     try:
         return _cached_adapter(type_).validate_json(text)
     except ValidationError as error:
-        raise InvalidPart(_errors_of(error, data)) from None
+        raise InvalidPart(_errors_of(error, lambda: data)) from None
 
 
 def _explain(error: Exception, message: Message) -> InvalidMessage:
@@ -147,16 +147,20 @@ def _explain(error: Exception, message: Message) -> InvalidMessage:
 
     if not isinstance(error, ValidationError):
         raise error
+    return InvalidMessage.of(_errors_of(error, partial(_decode_plainly, message)))
+
+
+def _decode_plainly(message: Message) -> Any:
     try:
-        data = msgspec.json.decode(message)
+        return msgspec.json.decode(message)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        data = None
-    return InvalidMessage.of(_errors_of(error, data))
+        return None
 
 
-def _errors_of(error: ValidationError, data: Any) -> list[MessageError]:
+def _errors_of(error: ValidationError, get_data: Callable[[], Any]) -> list[MessageError]:
     if error.error_count() > MAX_ERRORS:
         return [{"path": "$", "reason": f"{error.error_count()} errors, too many to list"}]
+    data = get_data()
     listed = error.errors(include_url=False, include_context=False, include_input=False)
     return [
         {"path": _path(entry["loc"], data, is_missing=entry["type"] == "missing"), "reason": entry["msg"]}
