@@ -71,8 +71,8 @@ class Connection:
     def id(self) -> int:
         """Number of the connection, unique in this process."""
     @property
-    def hub(self) -> Hub | None:
-        """The hub of its reactor."""
+    def hub(self) -> Any:
+        """The hub of its reactor: a `Hub`, or None."""
     @property
     def ready_state(self) -> int:
         """0 before the handshake was answered, 1 while open, 2 once either side closed or the client is gone."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from django_bolt.compression import Compression
 
 if TYPE_CHECKING:
-    from django_bolt._core import Hub
+    from django_bolt.topics.hub import Hub
 
 __all__ = ["Connection"]
 

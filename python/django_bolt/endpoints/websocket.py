@@ -315,7 +315,7 @@ class WebSocket(ClientConnection):
     def subscribe_user(self) -> None:
         """Subscribe the client to what is published to its user, if it has one; called once it is admitted."""
         key, hub = self.identity.key if self.identity else None, self.hub
-        if key is not None and isinstance(hub, Hub):
+        if key is not None and hub is not None:
             hub.subscribe(cast(Any, self), user_topic(key))
 
     @property
@@ -359,7 +359,7 @@ class WebSocket(ClientConnection):
 
     def _require_hub(self) -> Hub:
         hub = self.hub
-        if not isinstance(hub, Hub):
+        if hub is None:
             raise WrongState("subscribe()", "served with topics", "served without a hub")
         return hub
 

@@ -9,7 +9,7 @@ from django_bolt import _core
 from django_bolt.conf import BoltSettings
 from django_bolt.endpoints.dispatch import Dispatcher
 from django_bolt.endpoints.websocket import WebSocket
-from django_bolt.topics.hub import Hub
+from django_bolt.server.hub import NativeHub
 
 __all__ = ["NativeWebSocket", "make_reactor"]
 
@@ -26,7 +26,7 @@ def make_reactor(
     dispatcher: Dispatcher,
     settings: BoltSettings,
     http: Callable[[int, bytes, tuple[str, int] | None, bool], None] | None = None,
-    hub: Hub | None = None,
+    hub: NativeHub | None = None,
 ) -> _core.Reactor:
     """Make a reactor that shows each opening handshake to the dispatcher, with the limits of the settings.
 

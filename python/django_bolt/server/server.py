@@ -24,11 +24,11 @@ from django_bolt.conf import bolt_settings
 from django_bolt.endpoints.dispatch import Dispatcher
 from django_bolt.endpoints.websocket import WebSocket, WebSocketState
 from django_bolt.server.http import HTTPHandover, ReactorState
+from django_bolt.server.hub import NativeHub
 from django_bolt.server.listening import detect_dead_peers
 from django_bolt.server.native import make_reactor
 from django_bolt.server.tls import Certificate, TLSListener
 from django_bolt.topics.control import receive as receive_control
-from django_bolt.topics.hub import Hub
 from django_bolt.topics.process_broker import make_server_broker
 
 __all__ = ["BoltServer"]
@@ -85,7 +85,7 @@ class BoltServer(Server):
         self.servers = []  # uvicorn's own, of which there are none
         loop = asyncio.get_running_loop()
         http = HTTPHandover(self.config, self.server_state, self.lifespan.state)
-        self.hub = Hub(make_server_broker(self.settings), receive_control)
+        self.hub = NativeHub(make_server_broker(self.settings), receive_control)
         await self.hub.start()
         reactor = make_reactor(loop, self.dispatcher, self.settings, http, self.hub)
         self.server_state.reactor = reactor

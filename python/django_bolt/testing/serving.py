@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from django_bolt import _core
 from django_bolt.conf import bolt_settings
 from django_bolt.endpoints.api import BoltAPI
+from django_bolt.server.hub import NativeHub
 from django_bolt.server.native import make_reactor
 from django_bolt.testing.handlers import ObservedDispatcher
 from django_bolt.topics.control import receive as receive_control
-from django_bolt.topics.hub import Hub
 from django_bolt.topics.process_broker import make_test_broker
 
 __all__ = ["LEAVE_TIMEOUT", "STOP_TIMEOUT", "Serving"]
@@ -39,13 +39,13 @@ class Serving:
 
     def __init__(self, apis: Iterable[BoltAPI]) -> None:
         self.dispatcher = ObservedDispatcher(apis)
-        self._hub: Hub | None = None
+        self._hub: NativeHub | None = None
         self._reactor: _core.Reactor | None = None
 
     async def start(self) -> None:
         """Begin to serve on the running loop, with the settings as they are now."""
         settings, loop = bolt_settings(), asyncio.get_running_loop()
-        hub = Hub(make_test_broker(settings), receive_control)
+        hub = NativeHub(make_test_broker(settings), receive_control)
         reactor = make_reactor(loop, self.dispatcher, settings, hub=hub)
         await hub.start()
         reactor.start()

@@ -1,11 +1,14 @@
-"""`Hub`: the topics of one server, and its broker."""
+"""`Hub`: the topics of one server, and its broker.
+
+What it needs of an engine it leaves to a class beside it, as `endpoints.connection` does. The native core is the engine.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Any
 
-from django_bolt._core import Hub as NativeHub
 from django_bolt.topics.brokers import Broker
 from django_bolt.topics.publication import Publication
 
@@ -26,7 +29,7 @@ def running_hubs() -> tuple[Hub, ...]:
 os.register_at_fork(after_in_child=_running.clear)
 
 
-class Hub(NativeHub):
+class Hub:
     """Delivers publications to the subscribers of one server, its own and those that the broker brings.
 
     Subscriptions belong on the server's event loop; `deliver` may be called from any thread.
@@ -69,6 +72,35 @@ class Hub(NativeHub):
         """Queue a publication for every subscriber of this server; returns for how many."""
         exclude = publication.exclude or 0
         return self.publish(publication.topic, publication.data, publication.is_text, exclude)
+
+    def subscribe(
+        self, connection: Any, topic: str, callback: Callable[[str | bytes], str | bytes | None] | None = None
+    ) -> bool:
+        """Subscribe a connection until it unsubscribes or ends; see the stub of the native core.
+
+        Returns:
+            Whether it was not subscribed to it before.
+
+        Raises:
+            WebSocketDisconnect: The connection has ended.
+        """
+        raise NotImplementedError
+
+    def unsubscribe(self, connection: Any, topic: str) -> None:
+        """End a subscription, if there is one."""
+        raise NotImplementedError
+
+    def publish(self, topic: str, data: bytes, is_text: bool, exclude: int = 0) -> int:
+        """Send a message to every connection that is subscribed, once to each; returns to how many."""
+        raise NotImplementedError
+
+    def members(self, topic: str) -> list[Any]:
+        """Return the connections that are subscribed to a topic or pattern by that very name."""
+        raise NotImplementedError
+
+    def topics_of(self, connection: Any) -> list[str]:
+        """Return the topics and patterns of a connection, in the order of subscribing."""
+        raise NotImplementedError
 
     def _receive(self, publication: Publication) -> None:
         if publication.topic == CONTROL_TOPIC:
