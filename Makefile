@@ -85,6 +85,18 @@ memcheck: build  ## Run the native core under valgrind
 fuzz:  ## Fuzz the protocol crate (FUZZ_SECONDS= for each target, 30 by default)
 	fuzz/run $(or $(FUZZ_SECONDS),30)
 
+.PHONY: fuzz-quick
+fuzz-quick:  ## Fuzz the protocol crate for a moment, as CI does
+	fuzz/run 3
+
+.PHONY: churn
+churn: build  ## Let thousands of clients come, misbehave and go for three minutes (CHURN_SECONDS= others)
+	$(BIN)/python -m tests.churn.run --seconds $(or $(CHURN_SECONDS),180)
+
+.PHONY: slow-clients
+slow-clients: build  ## Show that clients that never read slow nobody else
+	$(BIN)/python -m tests.attacks.slow_clients
+
 .PHONY: bench
 bench: build  ## Compare with other servers, a short run (see benchmarks/README.md)
 	$(BIN)/python benchmarks/compare.py --rounds 1 --seconds 2 --warmup 0.5
@@ -104,11 +116,13 @@ format: $(INSTALLED)  ## Format Python and Rust, and fix what ruff can fix
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 	cargo fmt --all
+	cargo fmt --manifest-path fuzz/Cargo.toml
 
 .PHONY: check-format
 check-format: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 
 .PHONY: check-lint
 check-lint: $(INSTALLED)
@@ -139,6 +153,6 @@ check-docs: build
 
 .PHONY: clean
 clean:  ## Remove the environments and everything that was built
-	rm -rf .venv .venvs target site build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venvs target fuzz/target site build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	rm -f python/django_bolt/_core*.so examples/chat/db.sqlite3
 	find python tests scripts benchmarks examples compliance -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -196,6 +196,19 @@ def test_a_signal_stops_the_reloader_and_its_worker(own_site: OwnSite, number: s
     assert "Traceback" not in running.output()
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_second_signal_stops_the_reloader_and_its_workers_at_once(own_site: OwnSite, workers: str) -> None:
+    running = own_site.start("--reload", "--workers", workers, bolt={"DRAIN_TIMEOUT": 60})
+    with running.connect("/ws/stubborn") as client:
+        client.recv(timeout=10)
+        running.send_signal()
+        assert close_code(client) == 1012
+        assert running.process.poll() is None
+        began = time.monotonic()
+        assert running.stop() == 0
+        assert time.monotonic() - began < 5
+
+
 def test_several_workers_reload(own_site: OwnSite) -> None:
     with own_site.start("--reload", "--workers", "2") as running:
         assert "(2 workers, reloading on changes)" in running.banner

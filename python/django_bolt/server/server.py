@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from multiprocessing.process import BaseProcess
 from socket import socket
 from types import FrameType
@@ -27,6 +27,7 @@ from django_bolt.server.http import HTTPHandover, ReactorState
 from django_bolt.server.hub import NativeHub
 from django_bolt.server.listening import detect_dead_peers
 from django_bolt.server.native import make_reactor
+from django_bolt.server.stopping import STOP_SIGNALS, handle_signals
 from django_bolt.server.tls import Certificate, TLSListener
 from django_bolt.topics.control import receive as receive_control
 from django_bolt.topics.process_broker import make_server_broker
@@ -60,7 +61,7 @@ class BoltServer(Server):
         self,
         config: Config,
         dispatcher: Dispatcher,
-        stop_signals: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM),
+        stop_signals: tuple[signal.Signals, ...] = STOP_SIGNALS,
         certificate: Certificate | None = None,
     ) -> None:
         super().__init__(config)
@@ -172,15 +173,9 @@ class BoltServer(Server):
             logger.error("%s ignores its cancellation; the server ends without it", task)
             asyncio._unregister_task(task)  # the end of the loop waits for those that it knows
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
         """Stop on the signals; having stopped so is success, not death by a signal."""
-        original = {number: signal.signal(number, self.handle_exit) for number in self.stop_signals}
-        try:
-            yield
-        finally:
-            for number, handler in original.items():
-                signal.signal(number, handler)
+        return handle_signals(self.stop_signals, self.handle_exit)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop; on a second signal at once."""

@@ -20,6 +20,7 @@ from django.utils.autoreload import StatReloader, autoreload_started
 from uvicorn.config import STARTUP_FAILURE, Config
 from uvicorn.supervisors.basereload import BaseReload
 
+from django_bolt.server.stopping import STOP_SIGNALS, handle_signals
 from django_bolt.server.worker import Worker
 
 __all__ = ["SourceReload", "Supervisor", "Workers"]
@@ -59,20 +60,16 @@ class Supervisor:
         Returns:
             Exit code for the process: 0 after a signal.
         """
-        handlers = {
-            number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)
-        }
         self._wake_sender.setblocking(False)
-        previous = signal.set_wakeup_fd(self._wake_sender.fileno(), warn_on_full_buffer=False)
-        try:
-            for _ in range(self.count):
-                self._start()
-            self._watch()
-            self._stop()
-        finally:
-            signal.set_wakeup_fd(previous)
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
+        with handle_signals(STOP_SIGNALS, self._on_signal):
+            previous = signal.set_wakeup_fd(self._wake_sender.fileno(), warn_on_full_buffer=False)
+            try:
+                while len(self.workers) < self.count and not self._signals:
+                    self._start()
+                self._watch()
+                self._stop()
+            finally:
+                signal.set_wakeup_fd(previous)
         return self.exit_code
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -157,6 +154,17 @@ class SourceReload(BaseReload):
         for directory in _project_directories():
             self._reloader.watch_dir(directory, "**/*.py")
         self._times = dict(self._reloader.snapshot_files())
+
+    def run(self) -> None:
+        """Run until a signal comes."""
+        with handle_signals(STOP_SIGNALS, self.signal_handler):
+            super().run()
+
+    def signal_handler(self, sig: int, frame: FrameType | None) -> None:
+        """Stop; a second signal is passed on and stops the process at once."""
+        if self.should_exit.is_set() and hasattr(self, "process"):
+            self.process.terminate()
+        self.should_exit.set()
 
     def should_restart(self) -> list[Path] | None:
         """Wait a little; returns the files that changed since."""

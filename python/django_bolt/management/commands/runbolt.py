@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import errno
-import signal
 import socket
 import sys
-import threading
 from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
@@ -21,6 +19,7 @@ from django.db import connections
 
 from django_bolt.endpoints.autodiscovery import discover
 from django_bolt.server.listening import CAN_BALANCE, Address, UnixAddress, bind, reserve
+from django_bolt.server.stopping import STOP_SIGNALS, note_signals
 from django_bolt.server.supervisor import SourceReload, Supervisor, Workers
 from django_bolt.server.tls import Certificate, make_context
 from django_bolt.server.worker import Worker, make_server
@@ -100,7 +99,7 @@ class Command(BaseCommand):
             plan.bind()
         except OSError as error:
             raise CommandError(_ERRORS.get(error.errno or 0, str(error))) from error
-        _exit_on_signals()
+        note_signals()
         self._announce(plan, use_reloader)
         try:
             return plan.run(use_reloader)
@@ -121,13 +120,6 @@ class Command(BaseCommand):
             f"Quit the server with {quit_command}.\n"
         )
         self.stdout.flush()
-
-
-def _exit_on_signals() -> None:
-    """From the announcement on, a signal is a wish to stop: also in the moment before the server minds them."""
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: sys.exit(0))
 
 
 class _Plan:
@@ -163,7 +155,7 @@ class _Plan:
             return 0
         if self.workers > 1:
             return Supervisor(worker, self.workers, shared).run()
-        make_server((signal.SIGINT, signal.SIGTERM), self.certificate).run(sockets=shared)
+        make_server(STOP_SIGNALS, self.certificate).run(sockets=shared)
         return 0
 
     def clean_up(self) -> None:
