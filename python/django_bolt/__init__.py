@@ -4,6 +4,7 @@ from django_bolt.close_codes import CloseCode
 from django_bolt.endpoints.api import BoltAPI
 from django_bolt.endpoints.dependencies.depends import Depends
 from django_bolt.endpoints.parameters.sources import Cookie, Header, Path, Query
+from django_bolt.endpoints.sync_websocket import SyncWebSocket
 from django_bolt.endpoints.websocket import WebSocket, WebSocketState
 from django_bolt.exceptions import (
     BoltError,
@@ -23,6 +24,7 @@ from django_bolt.exceptions import (
     WebSocketDisconnect,
     WebSocketException,
     WrongState,
+    WrongThread,
 )
 from django_bolt.topics import (
     Published,
@@ -57,6 +59,7 @@ __all__ = [
     "Published",
     "Query",
     "Subscription",
+    "SyncWebSocket",
     "UnsupportedData",
     "UsageError",
     "WebSocket",
@@ -64,6 +67,7 @@ __all__ = [
     "WebSocketException",
     "WebSocketState",
     "WrongState",
+    "WrongThread",
     "adisconnect_user",
     "apublish",
     "apublish_to_user",

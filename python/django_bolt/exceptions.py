@@ -38,6 +38,7 @@ __all__ = [
     "WebSocketDisconnect",
     "WebSocketException",
     "WrongState",
+    "WrongThread",
 ]
 
 
@@ -165,6 +166,10 @@ class WrongState(UsageError, RuntimeError):
 
     def __str__(self) -> str:
         return f"{self.operation} needs a connection in state {self.expected}; this one is {self.got}"
+
+
+class WrongThread(UsageError, RuntimeError):
+    """A method was called on the thread of the event loop, which it would block."""
 
 
 class InvalidPath(UsageError, ValueError):

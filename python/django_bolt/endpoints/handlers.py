@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django_bolt.endpoints.parameters import ParameterPlan, locate
+from django_bolt.endpoints.sync_handlers import adapt_function, is_plain_function
+from django_bolt.endpoints.sync_websocket import SyncWebSocket
 from django_bolt.exceptions import InvalidHandler
 
 __all__ = ["AdaptedHandler", "Handler", "adapt_handler", "connection_first"]
@@ -42,9 +44,24 @@ def adapt_handler(handler: Any) -> AdaptedHandler:
     # Before Python 3.12 a callable object or a functools.partial has no place and name to show in messages,
     # so only functions and methods are taken.
     if (inspect.isfunction(handler) or inspect.ismethod(handler)) and inspect.iscoroutinefunction(handler):
+        _refuse_sync_websocket(handler)
         return AdaptedHandler(handler, handler)
+    if is_plain_function(handler):
+        return AdaptedHandler(adapt_function(handler), handler)
     found = "a class" if inspect.isclass(handler) else "not one"
-    raise InvalidHandler(f"{locate(handler)}: the handler must be an 'async def' function; this is {found}")
+    raise InvalidHandler(
+        f"{locate(handler)}: the handler must be an 'async def' or 'def' function; this is {found}"
+    )
+
+
+def _refuse_sync_websocket(handler: Any) -> None:
+    """Say at once what would fail at the first call: what a coroutine is given does not block."""
+    for name, hint in inspect.get_annotations(inspect.unwrap(handler)).items():
+        if hint is SyncWebSocket or (isinstance(hint, str) and hint.rpartition(".")[2] == "SyncWebSocket"):
+            raise InvalidHandler(
+                f"{locate(handler)}: parameter {name!r} of an 'async def' handler is a WebSocket, "
+                "not a SyncWebSocket, which 'def' handlers get"
+            )
 
 
 def connection_first(adapted: AdaptedHandler, plan: ParameterPlan) -> Handler:

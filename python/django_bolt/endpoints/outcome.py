@@ -11,13 +11,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
 from http.client import responses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import Http404
 
 from django_bolt.close_codes import CloseCode
-from django_bolt.endpoints.endpoint import Endpoint
 from django_bolt.endpoints.websocket import WebSocket, WebSocketState
 from django_bolt.exceptions import (
     HTTPException,
@@ -28,6 +27,9 @@ from django_bolt.exceptions import (
     WebSocketDisconnect,
     WebSocketException,
 )
+
+if TYPE_CHECKING:
+    from django_bolt.endpoints.endpoint import Endpoint
 
 __all__ = ["conclude", "conclude_exception", "error_observers", "log_refusal", "refuse"]
 

@@ -17,6 +17,7 @@ from django_bolt.endpoints.refusals import RETRY
 from django_bolt.endpoints.tally import Tally
 from django_bolt.endpoints.websocket import WebSocket
 from django_bolt.exceptions import HTTPException
+from django_bolt.threads import use_job_threads
 
 __all__ = ["serve"]
 
@@ -33,6 +34,7 @@ async def serve(websocket: WebSocket, endpoint: Endpoint, users: Tally) -> None:
         users: Counts the connections of each user.
     """
     websocket.enter_handler()
+    use_job_threads()
     try:
         await (await _prepare(websocket, endpoint, users))
     except BaseException as error:
