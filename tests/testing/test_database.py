@@ -13,7 +13,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Group
 
-from django_bolt.testing import TestClient
+from django_bolt.testing import AsyncTestClient, TestClient
 from django_bolt.testing.database import ashare_connections
 from django_bolt.threads import job_threads, run_in_thread
 from tests.postgresql import PostgreSQL
@@ -68,6 +68,18 @@ async def test_in_a_coroutine(group: Group) -> None:
         await Group.objects.acreate(name="of the test")
         assert await run_in_thread(names) == ["of the fixture", "of the test"]
     assert await sync_to_async(threading.current_thread)() not in job_threads._workers
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_asynchronous_client(group: Group, kind: str) -> None:
+    async with AsyncTestClient(api) as client:
+        await Group.objects.acreate(name="of the test")
+        async with client.websocket_connect(f"/{kind}/make") as ws:
+            await ws.send_text("of the handler")
+            await ws.receive_text()
+        async with client.websocket_connect(f"/{kind}/names") as ws:
+            await ws.send_text("")
+            assert await ws.receive_json() == ["of the fixture", "of the handler", "of the test"]
 
 
 def test_what_a_coroutine_has_made_is_undone(db: None) -> None:

@@ -12,7 +12,7 @@ from django.contrib.auth.models import Group
 from django.db import connection
 from django.test import TestCase, TransactionTestCase
 
-from django_bolt.testing import TestClient, database, turns
+from django_bolt.testing import AsyncTestClient, TestClient, database, turns
 from django_bolt.testing.database import ashare_connections
 from django_bolt.threads import job_threads, run_in_thread
 from tests.testing.orm.api import api, committed, connection_id, names
@@ -143,6 +143,20 @@ class InATransaction(TestCase):
             assert await asyncio.wrap_future(job_threads.submit(names)) == expected
             await run_in_thread(Group.objects.create, name="in a thread")
             assert await sync_to_async(Group.objects.filter(name="in a thread").exists)()
+
+    async def test_with_the_asynchronous_client(self) -> None:
+        async with AsyncTestClient(api) as client:
+            for kind in KINDS:
+                with self.subTest(kind):
+                    async with client.websocket_connect(f"/{kind}/make") as ws:
+                        await ws.send_text(f"by {kind}")
+                        await ws.receive_text()
+                        assert await Group.objects.filter(name=f"by {kind}").aexists()
+                    await Group.objects.acreate(name=f"for {kind}")
+                    async with client.websocket_connect(f"/{kind}/names") as ws:
+                        await ws.send_text("")
+                        seen = await ws.receive_json()
+                        assert {"of the class", "of the test", f"by {kind}", f"for {kind}"} <= set(seen)
 
 
 class ClientOfTheClass(TestCase):
