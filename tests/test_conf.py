@@ -16,6 +16,8 @@ SIZES = [
     "MAX_FRAGMENTS",
     "MAX_HEAD_SIZE",
     "MAX_CONNECTIONS",
+    "MAX_THREADS",
+    "MAX_SYNC_HANDLERS",
     "INBOUND_LIMIT",
     "OUTBOUND_LIMIT",
     "BROKER_QUEUE_LIMIT",
@@ -72,6 +74,8 @@ def test_defaults_are_those_of_the_design() -> None:
         "BROKER_QUEUE_LIMIT": 16_777_216,
         "BROKER_TIMEOUT": 2,
         "MAX_PUBLICATION_SIZE": 1_048_576,
+        "MAX_THREADS": 20,
+        "MAX_SYNC_HANDLERS": 40,
         "COMPRESSION": True,
     }
 

@@ -5,6 +5,7 @@ from django_bolt.endpoints.announcing import recheck_user
 from django_bolt.endpoints.api import BoltAPI
 from django_bolt.endpoints.dependencies.depends import Depends
 from django_bolt.endpoints.parameters.sources import Cookie, Header, Path, Query
+from django_bolt.endpoints.sync_websocket import SyncWebSocket
 from django_bolt.endpoints.websocket import WebSocket, WebSocketState
 from django_bolt.exceptions import (
     BoltError,
@@ -24,6 +25,7 @@ from django_bolt.exceptions import (
     WebSocketDisconnect,
     WebSocketException,
     WrongState,
+    WrongThread,
 )
 from django_bolt.topics import (
     Published,
@@ -58,6 +60,7 @@ __all__ = [
     "Published",
     "Query",
     "Subscription",
+    "SyncWebSocket",
     "UnsupportedData",
     "UsageError",
     "WebSocket",
@@ -65,6 +68,7 @@ __all__ = [
     "WebSocketException",
     "WebSocketState",
     "WrongState",
+    "WrongThread",
     "adisconnect_user",
     "apublish",
     "apublish_to_user",

@@ -387,6 +387,22 @@ class BoltSettings:
         "a publication",
         "`PublicationTooLarge`.",
     )
+    max_threads: int = _limit(
+        20,
+        "",
+        _COUNT,
+        "Most threads for ORM calls and other blocking code of coroutines.",
+        "a process",
+        "Further calls wait for a thread.",
+    )
+    max_sync_handlers: int = _limit(
+        40,
+        "",
+        _COUNT,
+        "Most connections whose handler is a plain `def`: each holds a thread.",
+        "a process",
+        "HTTP 503 with `Retry-After`.",
+    )
     compression: Compression | None = _setting(
         True,
         "",

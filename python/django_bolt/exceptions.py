@@ -39,6 +39,7 @@ __all__ = [
     "WebSocketDisconnect",
     "WebSocketException",
     "WrongState",
+    "WrongThread",
 ]
 
 
@@ -183,6 +184,10 @@ class WrongState(UsageError, RuntimeError):
 
     def __str__(self) -> str:
         return f"{self.operation} needs a connection in state {self.expected}; this one is {self.got}"
+
+
+class WrongThread(UsageError, RuntimeError):
+    """A method was called on the thread of the event loop, which it would block."""
 
 
 class InvalidPath(UsageError, ValueError):

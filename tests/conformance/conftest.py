@@ -1,4 +1,7 @@
-"""Fixtures of the conformance tests: each test body runs on a live server and on a `TestClient`."""
+"""Fixtures of the conformance tests: each test body runs on a live server and on a `TestClient`.
+
+The tests of a module with ``HANDLERS = ["async def", "def"]`` run with handlers of both kinds.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,20 @@ def bolt() -> dict[str, Any]:
     return {}
 
 
-@pytest.fixture(params=["live", "test_client"])
+APIS = {"async def": "tests.project.api", "def": "tests.project.sync_api"}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests on each site that they are meant for."""
+    if "site" not in metafunc.fixturenames:
+        return
+    handlers = getattr(metafunc.module, "HANDLERS", ["async def"])
+    modes = [(mode, kind) for kind in handlers for mode in ("live", "test_client")]
+    ids = [mode if kind == "async def" else f"{mode}-{kind}" for mode, kind in modes]
+    metafunc.parametrize("site", modes, indirect=True, ids=ids)
+
+
+@pytest.fixture
 def site(
     request: pytest.FixtureRequest,
     bolt: dict[str, Any],
@@ -32,14 +48,17 @@ def site(
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Site]:
     """The test project, served in one way and then in the other."""
-    if request.param == "live":
+    mode, kind = request.param
+    if kind != "async def":
+        bolt = {"API": [APIS[kind]], **bolt}
+    if mode == "live":
         live = LiveSite(request.getfixturevalue("live_servers").get(bolt))
         yield live
         live.close()
         return
     caplog.set_level(logging.DEBUG)
     with (
-        override_settings(BOLT={"API": ["tests.project.api"], **bolt}),
+        override_settings(BOLT={"API": [APIS[kind]], **bolt}),
         TestClient(
             raise_handler_exceptions=False
         ) as client,  # for the client to see what it sees of a live server

@@ -55,6 +55,8 @@ def is_quiet(site: Site) -> bool:
     return "Traceback" not in output and "ERROR" not in output
 
 
+HANDLERS = ["async def", "def"]
+
 # ── unknown path · origin refused · too many connections · head too slow or too large ────────────────────
 
 

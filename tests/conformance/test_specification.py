@@ -19,6 +19,8 @@ from django_bolt.testing import TestClient
 from tests.conformance.sites import Closed, Rejected, Site
 from tests.project.spec_api import specification_api
 
+HANDLERS = ["async def", "def"]
+
 # ── Basic WebSocket endpoint ─────────────────────────────────────────────────────────────────────────────
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from tests.conformance.sites import Site
 
+HANDLERS = ["async def", "def"]
+
 # ── the request ──────────────────────────────────────────────────────────────────────────────────────────
 
 

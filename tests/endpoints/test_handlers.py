@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
-from django_bolt import InvalidHandler, WebSocket
+import django_bolt
+from django_bolt import BoltAPI, InvalidHandler, SyncWebSocket, WebSocket
 from django_bolt.endpoints.handlers import AdaptedHandler, adapt_handler, connection_first
 from django_bolt.endpoints.parameters import plan_parameters
 
@@ -15,8 +16,9 @@ async def echo(websocket: WebSocket) -> None:
     """Do nothing."""
 
 
-def sync_handler(websocket: WebSocket) -> None:
-    """Do nothing."""
+def sync_generator(websocket: WebSocket) -> Iterator[int]:
+    """Yield nothing of use."""
+    yield 1
 
 
 async def generator(websocket: WebSocket) -> AsyncIterator[int]:
@@ -42,14 +44,14 @@ def test_a_coroutine_function_is_served_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("handler", "place"),
     [
-        (sync_handler, "sync_handler"),
+        (sync_generator, "sync_generator"),
         (generator, "generator"),
         (Handler(), "Handler.__call__"),
         (functools.partial(echo), "echo"),
     ],
 )
-def test_only_a_coroutine_function_can_be_a_handler(handler: Any, place: str) -> None:
-    with pytest.raises(TypeError, match="must be an 'async def' function") as caught:
+def test_only_a_function_can_be_a_handler(handler: Any, place: str) -> None:
+    with pytest.raises(TypeError, match="must be an 'async def' or 'def' function") as caught:
         adapt_handler(handler)
     assert isinstance(caught.value, InvalidHandler)
     assert place in str(caught.value)
@@ -90,3 +92,36 @@ async def test_what_serves_a_method_is_given_the_connection_and_the_arguments_of
         "connection",
         {"websocket": "connection", "room": "5"},
     )
+
+
+async def blocking(websocket: SyncWebSocket) -> None:
+    """Do nothing."""
+
+
+async def blocking_by_module(websocket: django_bolt.SyncWebSocket) -> None:
+    """Do nothing."""
+
+
+@pytest.mark.parametrize("handler", [blocking, blocking_by_module])
+def test_a_coroutine_cannot_take_what_blocks(handler: Any) -> None:
+    with pytest.raises(
+        InvalidHandler, match=r"blocking.*'websocket' of an 'async def' handler is a WebSocket"
+    ):
+        adapt_handler(handler)
+
+
+def test_a_plain_function_may_take_either_and_it_may_go_anywhere() -> None:
+    def first(socket, page: int) -> None:  # type: ignore[no-untyped-def]
+        """Do nothing."""
+
+    def middle(page: int, socket: WebSocket, name: str) -> None:
+        """Do nothing."""
+
+    def last(page: int, *, socket: SyncWebSocket) -> None:
+        """Do nothing."""
+
+    api = BoltAPI()
+    for handler in (first, middle, last):
+        assert api.websocket(f"/{handler.__name__}")(handler) is handler
+    assert [endpoint.parameters.handler.websocket for endpoint in api.endpoints] == [None, "socket", "socket"]
+    assert [endpoint.name for endpoint in api.endpoints] == ["first", "middle", "last"]

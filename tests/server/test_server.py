@@ -156,3 +156,51 @@ def _can_bind_ipv6() -> bool:
     except OSError:
         return False
     return True
+
+
+# ── handlers in threads ──────────────────────────────────────────────────────────────────────────────────
+
+SYNC_API = """
+import time
+from django_bolt import BoltAPI, SyncWebSocket
+
+sync_api = BoltAPI()
+
+
+@sync_api.websocket("/ws/waiting")
+def waiting(websocket: SyncWebSocket):
+    websocket.accept()
+    websocket.send_text("ready")
+    try:
+        websocket.receive()
+    except Exception as error:
+        print(f"ended by {type(error).__name__}: {error}", flush=True)
+        raise
+
+
+@sync_api.websocket("/ws/asleep")
+def asleep(websocket: SyncWebSocket):
+    websocket.accept()
+    websocket.send_text("ready")
+    time.sleep(60)
+"""
+
+
+def test_a_handler_that_waits_in_a_thread_ends_at_once(own_site: OwnSite) -> None:
+    own_site.write("shop/api.py", SYNC_API)
+    running = own_site.start("--noreload", bolt={"DRAIN_TIMEOUT": 30})
+    began = time.monotonic()
+    assert closing(running, "/ws/waiting")[0] == 1012
+    assert running.wait() == 0
+    assert time.monotonic() - began < 10
+    assert "ended by WebSocketDisconnect: Connection closed with 1012" in running.output()
+
+
+def test_a_handler_that_sleeps_in_a_thread_does_not_keep_the_process(own_site: OwnSite) -> None:
+    own_site.write("shop/api.py", SYNC_API)
+    running = own_site.start("--noreload", bolt={"DRAIN_TIMEOUT": 0.3})
+    assert closing(running, "/ws/asleep")[0] == 1012
+    began = time.monotonic()
+    assert running.wait() == 0
+    assert time.monotonic() - began < 10
+    assert "is given up, but still runs in its thread" in running.output()

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from asgiref.sync import sync_to_async
+from django_bolt.threads import run_in_thread
 
 __all__ = ["call", "never_blocks", "run_in_thread"]
 
@@ -34,8 +34,3 @@ async def call(function: Callable[..., Any], *arguments: Any) -> Any:
     else:
         result = await run_in_thread(function, *arguments)
     return await result if inspect.isawaitable(result) else result
-
-
-async def run_in_thread(function: Callable[..., T], *arguments: Any) -> T:
-    """Run a function that may block, such as one that uses the ORM, in a thread; return what it returns."""
-    return await sync_to_async(function)(*arguments)

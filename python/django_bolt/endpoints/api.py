@@ -12,7 +12,7 @@ from django_bolt.auth.guards import BaseGuard
 from django_bolt.compression import Compression, make_compression
 from django_bolt.endpoints.dependencies.depends import check_dependencies
 from django_bolt.endpoints.endpoint import Endpoint
-from django_bolt.endpoints.handlers import Handler, adapt_handler, connection_first
+from django_bolt.endpoints.handlers import adapt_handler, connection_first
 from django_bolt.endpoints.parameters import locate, plan_parameters
 from django_bolt.endpoints.routing import Router, parse_path
 from django_bolt.endpoints.standing import plan_topics
@@ -20,7 +20,7 @@ from django_bolt.exceptions import InvalidPath
 
 __all__ = ["BoltAPI"]
 
-H = TypeVar("H", bound=Handler | type[Any])
+H = TypeVar("H", bound=Callable[..., Any])
 Authentications = Sequence[BaseAuthentication | type[BaseAuthentication]]
 Guards = Sequence[BaseGuard | type[BaseGuard]]
 
@@ -91,9 +91,10 @@ class BoltAPI:
     ) -> Callable[[H], H]:
         """Declare the handler of a path.
 
-        The handler is an ``async def``. Its parameter annotated `WebSocket`, else its first one, takes the
-        connection; those named in the path take path parameters; those marked by `Header`, `Cookie` or `Depends`
-        take these; all others take query parameters. All are converted by their annotation.
+        The handler is an ``async def``, or a ``def``, which runs in a thread and is given a `SyncWebSocket`. Its
+        parameter annotated `WebSocket` or `SyncWebSocket`, else its first one, takes the connection; those named in
+        the path take path parameters; those marked by `Header`, `Cookie` or `Depends` take these; all others take
+        query parameters. All are converted by their annotation.
 
         Or it is a class, with ``on_connect`` in place of the function, and a method for each type of message.
 

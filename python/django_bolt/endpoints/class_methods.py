@@ -13,8 +13,8 @@ from django_bolt.endpoints.parameters.signatures import (
     read_signature,
     require_keyword,
 )
-from django_bolt.endpoints.threads import run_in_thread
 from django_bolt.endpoints.websocket import WebSocket
+from django_bolt.threads import run_in_thread
 
 __all__ = ["Method", "awaited", "read_method", "runs_in_thread"]
 

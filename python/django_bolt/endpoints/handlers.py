@@ -9,6 +9,8 @@ from typing import Any
 
 from django_bolt.endpoints.class_endpoints import adapt_class
 from django_bolt.endpoints.parameters import ParameterPlan, locate
+from django_bolt.endpoints.sync_handlers import adapt_function, is_plain_function
+from django_bolt.endpoints.sync_websocket import SyncWebSocket
 from django_bolt.exceptions import InvalidHandler
 
 __all__ = ["AdaptedHandler", "Handler", "adapt_handler", "connection_first"]
@@ -43,11 +45,26 @@ def adapt_handler(handler: Any) -> AdaptedHandler:
     # Before Python 3.12 a callable object or a functools.partial has no place and name to show in messages,
     # so only functions and methods are taken.
     if (inspect.isfunction(handler) or inspect.ismethod(handler)) and inspect.iscoroutinefunction(handler):
+        _refuse_sync_websocket(handler)
         return AdaptedHandler(handler, handler)
+    if is_plain_function(handler):
+        return AdaptedHandler(adapt_function(handler), handler)
     if inspect.isclass(handler):
         serve, on_connect = adapt_class(handler)
         return AdaptedHandler(serve, on_connect, skip_first=True)
-    raise InvalidHandler(f"{locate(handler)}: the handler must be an 'async def' function or a class")
+    raise InvalidHandler(
+        f"{locate(handler)}: the handler must be an 'async def' function, a 'def' function or a class"
+    )
+
+
+def _refuse_sync_websocket(handler: Any) -> None:
+    """Say at once what would fail at the first call: what a coroutine is given does not block."""
+    for name, hint in inspect.get_annotations(inspect.unwrap(handler)).items():
+        if hint is SyncWebSocket or (isinstance(hint, str) and hint.rpartition(".")[2] == "SyncWebSocket"):
+            raise InvalidHandler(
+                f"{locate(handler)}: parameter {name!r} of an 'async def' handler is a WebSocket, "
+                "not a SyncWebSocket, which 'def' handlers get"
+            )
 
 
 def connection_first(adapted: AdaptedHandler, plan: ParameterPlan) -> Handler:

@@ -21,6 +21,7 @@ from django_bolt.endpoints.refusals import RETRY
 from django_bolt.endpoints.tally import Tally
 from django_bolt.endpoints.websocket import WebSocket
 from django_bolt.exceptions import HTTPException
+from django_bolt.threads import use_job_threads
 
 __all__ = ["serve"]
 
@@ -37,6 +38,7 @@ async def serve(websocket: WebSocket, endpoint: Endpoint, users: Tally) -> None:
         users: Counts the connections of each user.
     """
     websocket.enter_handler()
+    use_job_threads()
     try:
         await (await _prepare(websocket, endpoint, users))
     except BaseException as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,6 +14,7 @@ from django.test import AsyncClient
 from django_bolt.endpoints.api import BoltAPI
 from django_bolt.endpoints.autodiscovery import discover
 from django_bolt.testing.async_session import AsyncWebSocketTestSession, Connecting
+from django_bolt.testing.database import ashare_connections
 from django_bolt.testing.handlers import raise_errors
 from django_bolt.testing.link import Link
 from django_bolt.testing.opening import Headers, Opening, store_cookies
@@ -67,6 +69,7 @@ class AsyncTestClient(AsyncClient):
         self._serving = Serving(apis or discover())
         self._loop: asyncio.AbstractEventLoop | None = None
         self._links: list[Link] = []
+        self._database = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         if self._loop is not None:
@@ -77,7 +80,10 @@ class AsyncTestClient(AsyncClient):
             raise RuntimeError(
                 "AsyncTestClient needs an event loop of asyncio, not of another library."
             ) from None
-        await self._serving.start()
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(ashare_connections())
+            await self._serving.start()
+            self._database = stack.pop_all()
         self._loop = loop
         return self
 
@@ -90,7 +96,10 @@ class AsyncTestClient(AsyncClient):
             await link.wait_lost()
         self._links.clear()
         self._loop = None
-        errors = await self._serving.stop(owns_loop=False)
+        try:
+            errors = await self._serving.stop(owns_loop=False)
+        finally:
+            await self._database.aclose()
         if self.raise_handler_exceptions:
             raise_errors(errors, error)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,6 +14,7 @@ from django.utils.asyncio import async_unsafe
 from django_bolt.endpoints.api import BoltAPI
 from django_bolt.endpoints.autodiscovery import discover
 from django_bolt.testing.background import BackgroundServer
+from django_bolt.testing.database import share_connections
 from django_bolt.testing.handlers import raise_errors
 from django_bolt.testing.opening import Headers, Opening, store_cookies
 from django_bolt.testing.serving import Serving
@@ -70,10 +72,14 @@ class TestClient(Client):
         self._serving = Serving(apis or discover())
         self._server = BackgroundServer(self._serving)
         self._sessions: list[WebSocketTestSession] = []
+        self._database = ExitStack()
 
     @async_unsafe(IN_A_LOOP)
     def __enter__(self) -> Self:
-        self._server.start()
+        with ExitStack() as stack:
+            stack.enter_context(share_connections())
+            self._server.start()
+            self._database = stack.pop_all()
         return self
 
     def __exit__(
@@ -82,7 +88,10 @@ class TestClient(Client):
         for session in self._sessions:
             session.vanish()
         self._sessions.clear()
-        errors = self._server.stop()
+        try:
+            errors = self._server.stop()
+        finally:
+            self._database.close()
         if self.raise_handler_exceptions:
             raise_errors(errors, error)
 

@@ -1,6 +1,6 @@
 """`Hub`: the topics of one server, and its broker.
 
-What it needs of an engine it leaves to a class beside it, as `endpoints.connection` does. The native core is the engine.
+What it needs of an engine it leaves to a class beside it, as `endpoints.connection` does; the native core is one.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import pytest
 
-from django_bolt import Depends, InvalidHandler, WebSocket
+from django_bolt import Depends, InvalidHandler, SyncWebSocket, WebSocket
 from django_bolt.endpoints.dependencies.depends import Dependency
 from django_bolt.endpoints.parameters import Parameter, locate, plan_parameters
 from tests.endpoints.parameters.requests import convert, errors_of, refusal_of, with_annotation
@@ -315,3 +315,14 @@ def test_a_dependency_that_cannot_be_filled_is_refused() -> None:
         with pytest.raises(InvalidHandler) as caught:
             plan_parameters(with_annotation(Annotated[int, Depends(call)]), ())
         assert text in str(caught.value)
+
+
+def test_a_dependency_cannot_take_what_blocks() -> None:
+    def look(websocket: SyncWebSocket) -> None:
+        """Do nothing."""
+
+    def handler(websocket: SyncWebSocket, seen: Annotated[None, Depends(look)]) -> None:
+        """Do nothing."""
+
+    with pytest.raises(InvalidHandler, match=r"look.*a dependency takes the WebSocket.*handler"):
+        plan_parameters(handler, ())

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from django_bolt.endpoints.threads import run_in_thread
+from django_bolt.threads import run_in_thread
 
 __all__ = ["Cleanup", "Runner", "runner_of", "yields"]
 

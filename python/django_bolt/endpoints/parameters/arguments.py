@@ -13,6 +13,7 @@ from django_bolt.endpoints.parameters.groups import Member, is_group, members_of
 from django_bolt.endpoints.parameters.signatures import Argument, UnsuitableError, require_keyword
 from django_bolt.endpoints.parameters.sources import Path, Query, Source, find_by
 from django_bolt.endpoints.parameters.types import check_type, is_list, simplify
+from django_bolt.endpoints.sync_websocket import SyncWebSocket
 from django_bolt.endpoints.websocket import WebSocket
 
 __all__ = ["find_connection", "read_argument"]
@@ -169,4 +170,4 @@ def _parameter(
 
 
 def _is_websocket(hint: Any) -> bool:
-    return isinstance(hint, type) and issubclass(hint, WebSocket)
+    return isinstance(hint, type) and issubclass(hint, WebSocket | SyncWebSocket)

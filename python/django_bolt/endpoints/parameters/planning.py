@@ -19,6 +19,7 @@ from django_bolt.endpoints.parameters.signatures import (
     read_signature,
     require_keyword,
 )
+from django_bolt.endpoints.sync_websocket import SyncWebSocket
 from django_bolt.exceptions import InvalidHandler
 
 __all__ = ["plan_parameters"]
@@ -100,6 +101,10 @@ class _Planner:
         try:
             arguments = read_signature(call)
             connection = find_connection(arguments, self._path_names, needed=False)
+            if connection is not None and connection.hint is SyncWebSocket:
+                raise UnsuitableError(
+                    "a dependency takes the WebSocket; only 'def' handlers get a SyncWebSocket"
+                )
             plan = self._plan_call(arguments, connection, goes_first=False)
         except UnsuitableError as error:
             raise self._invalid(error) from None
