@@ -36,10 +36,13 @@ INTERNAL = {
     "CACHE_SLOTS",
     "accept_handshake",
     "attach_task",
+    "auser",  # `user` is its twin
     "bind",
     "detach_task",
     "fail",
     "hub",
+    "identify",
+    "identity",
     "iter_decoded",
     "receive_decoded",
     "reject_handshake",

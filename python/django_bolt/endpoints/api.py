@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, Union
 
 from django_bolt.auth.backends import BaseAuthentication
 from django_bolt.auth.defaults import make_authentication, make_guards
@@ -22,7 +22,8 @@ __all__ = ["BoltAPI"]
 
 H = TypeVar("H", bound=Callable[..., Any])
 Authentications = Sequence[BaseAuthentication | type[BaseAuthentication]]
-Guards = Sequence[BaseGuard | type[BaseGuard]]
+# Not with |, which combines guards.
+Guards = Sequence[Union[BaseGuard, type[BaseGuard]]]  # noqa: UP007
 
 
 class BoltAPI:

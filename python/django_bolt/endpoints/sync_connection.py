@@ -51,6 +51,11 @@ class SyncConnection:
         return self._websocket.ready_state
 
     @property
+    def was_accepted(self) -> bool:
+        """Whether `accept` was called."""
+        return self._websocket.was_accepted
+
+    @property
     def endpoint(self) -> Endpoint:
         """The endpoint that serves the connection."""
         return self._websocket.endpoint
@@ -59,6 +64,11 @@ class SyncConnection:
     def context(self) -> dict[str, Any]:
         """A dict for the connection's life; see `WebSocket.context`."""
         return self._websocket.context
+
+    @property
+    def user(self) -> Any:
+        """The user, loaded when first needed; see `WebSocket.user`."""
+        return self._websocket.user
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -116,6 +126,11 @@ class SyncConnection:
     def subprotocols(self) -> list[str]:
         """Subprotocols that the client offers, best first."""
         return self._websocket.subprotocols
+
+    @property
+    def is_trusted_origin(self) -> bool:
+        """Whether the page that connects may use the site's cookies; see `WebSocket.is_trusted_origin`."""
+        return self._websocket.is_trusted_origin
 
     # ── the wire ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -85,6 +85,12 @@ class SyncWebSocket(BlockingCalls):
         """Start the closing handshake; see `WebSocket.close`."""
         self._call(self._websocket.close, code, reason)
 
+    # ── authentication ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def reauthenticate(self, token: Any) -> None:
+        """Renew what let the client in, before it expires; see `WebSocket.reauthenticate`."""
+        self._call(self._websocket.reauthenticate, token)
+
     # ── topics ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def subscribe(
