@@ -128,7 +128,7 @@ class Watch:
         except Exception as error:
             self._give_up("renewing it", error)
             return
-        if identity.expires_at != expired_at:
+        if identity.expires_at is not expired_at:
             return  # The client has brought new credentials meanwhile.
         if result is not None and identity.is_same_user(result) and _is_to_come(result.expires_at):
             identity.take(result)
