@@ -67,9 +67,13 @@ def module() -> Iterator[ModuleType]:
 
 
 def with_database(page: Path) -> Any:
-    """Mark a page that has test cases; pytest-django makes the database for marked tests only."""
-    has_cases = "TestCase)" in page.read_text()
-    return pytest.param(page, marks=pytest.mark.django_db if has_cases else (), id=name_of(page))
+    """Mark a page that needs the database; pytest-django makes it for marked tests only."""
+    text, marks = page.read_text(), []
+    if "TestCase)" in text:
+        marks.append(pytest.mark.django_db)
+    elif ".objects." in text:  # in no transaction, so that what waits for a commit happens
+        marks.append(pytest.mark.django_db(transaction=True))
+    return pytest.param(page, marks=marks, id=name_of(page))
 
 
 @pytest.mark.parametrize("page", [with_database(page) for page in with_examples()])

@@ -55,8 +55,6 @@ async def test_at_expiry_the_connection_is_closed_with_the_reason_of_its_authent
     expires_at = time.time() + SOON
     websocket, watch = watched(Renewing(None), expires_at=expires_at)
     watch.begin()
-    await settle()
-    assert websocket.closed is None
     await until(lambda: websocket.closed)
     assert websocket.closed == (4401, "over")
     assert time.time() >= expires_at
@@ -87,10 +85,10 @@ async def test_a_far_expiry_is_reached_in_steps(monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_a_watch_that_has_ended_closes_nothing() -> None:
-    websocket, watch = watched(expires_at=time.time() + SOON)
+    websocket, watch = watched(expires_at=time.time())
     watch.begin()
     watch.end()
-    await asyncio.sleep(2 * SOON)
+    await settle()
     assert websocket.closed is None
 
 
@@ -103,12 +101,21 @@ async def test_a_setting_switches_it_off() -> None:
 
 
 async def test_an_authentication_may_find_that_the_client_may_stay() -> None:
-    later = AuthResult("7", expires_at=time.time() + 3 * SOON)
-    websocket, watch = watched(Renewing(later, None), expires_at=time.time() + SOON)
+    later = AuthResult("7", expires_at=2.0**40)
+    websocket, watch = watched(Renewing(later), expires_at=time.time())
     watch.begin()
     await until(lambda: watch.identity.expires_at == later.expires_at)
+    await settle()
     assert websocket.closed is None
+    watch.end()
+
+
+async def test_what_it_found_expires_too() -> None:
+    renewing = Renewing(lambda: AuthResult("7", expires_at=time.time() + SOON), None)
+    websocket, watch = watched(renewing, expires_at=time.time() - 1)
+    watch.begin()
     await until(lambda: websocket.closed)
+    assert renewing.answers == []
 
 
 @pytest.mark.parametrize(

@@ -16,22 +16,15 @@ __all__ = ["BaseGuard", "Both", "Either", "Negation", "make_guard"]
 class _GuardType(type):
     """Lets guards be combined as classes too: ``IsStaff | IsSuperuser``."""
 
-    def __and__(cls, other: Any) -> Any:
-        return Both.of(cls, other)
+    def __and__(cls, other: BaseGuard | type[BaseGuard]) -> BaseGuard:
+        return _combine(Both, cls, other)
 
-    def __rand__(cls, other: Any) -> Any:
-        return Both.of(other, cls)
-
+    # Any, since in an annotation `BaseGuard | None` is a union of types still, and type checkers look here for it.
     def __or__(cls, other: Any) -> Any:
-        combined = Either.of(cls, other)
-        # `BaseGuard | None` in an annotation is a union of types still.
+        combined = _combine(Either, cls, other)
         return super().__or__(other) if combined is NotImplemented else combined
 
-    def __ror__(cls, other: Any) -> Any:
-        combined = Either.of(other, cls)
-        return super().__ror__(other) if combined is NotImplemented else combined
-
-    def __invert__(cls) -> Any:
+    def __invert__(cls) -> BaseGuard:
         return Negation(make_guard(cls))
 
 
@@ -72,19 +65,13 @@ class BaseGuard(metaclass=_GuardType):
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
-    def __and__(self, other: Any) -> Any:
-        return Both.of(self, other)
+    def __and__(self, other: BaseGuard | type[BaseGuard]) -> BaseGuard:
+        return _combine(Both, self, other)
 
-    def __rand__(self, other: Any) -> Any:
-        return Both.of(other, self)
+    def __or__(self, other: BaseGuard | type[BaseGuard]) -> BaseGuard:
+        return _combine(Either, self, other)
 
-    def __or__(self, other: Any) -> Any:
-        return Either.of(self, other)
-
-    def __ror__(self, other: Any) -> Any:
-        return Either.of(other, self)
-
-    def __invert__(self) -> Negation:
+    def __invert__(self) -> BaseGuard:
         return Negation(self)
 
 
@@ -113,13 +100,6 @@ class _Combination(BaseGuard):
         self.parts = parts
         self.follows_user = any(part.follows_user for part in parts)
 
-    @classmethod
-    def of(cls, left: Any, right: Any) -> Any:
-        """Combine two guards; NotImplemented if one of them is none."""
-        if not (_is_guard(left) and _is_guard(right)):
-            return NotImplemented
-        return cls(make_guard(left), make_guard(right))
-
     async def has_permission(self, websocket: WebSocket) -> bool:
         """Return what the parts make up."""
         return await self.refusing(websocket) is None
@@ -130,6 +110,14 @@ class _Combination(BaseGuard):
 
     def __repr__(self) -> str:
         return f"({f' {self.sign} '.join(map(repr, self.parts))})"
+
+
+def _combine(combination: type[_Combination], left: Any, right: Any) -> BaseGuard:
+    """Combine two guards; NotImplemented, which Python asks for, if one of them is none."""
+    if not (_is_guard(left) and _is_guard(right)):
+        refused: BaseGuard = NotImplemented
+        return refused
+    return combination(make_guard(left), make_guard(right))
 
 
 class Both(_Combination):
