@@ -2,7 +2,8 @@
 
 The blocks of a page are executed in the order of the page, in one module of its own, so that an example goes
 on from those above it. Functions whose names begin with ``test_`` are called after the block that defines
-them. A page that defines `BOLT` shows settings: they must be settings that exist.
+them, with the fixtures that they name; test cases of Django's are run. A page that defines `BOLT` shows settings:
+they must be settings that exist.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ from __future__ import annotations
 import re
 import sys
 import textwrap
+import unittest
 from collections.abc import Iterator
+from inspect import signature
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import django.test
 import pytest
 
 from django_bolt.conf import find_problems
@@ -61,21 +65,43 @@ def module() -> Iterator[ModuleType]:
     del sys.modules[name]
 
 
-@pytest.mark.parametrize("page", with_examples(), ids=name_of)
-def test_examples_run(page: Path, module: ModuleType) -> None:
+def runnable() -> Iterator[Any]:
+    """Yield the pages with what pytest must know before: which of them need the database."""
+    for page in with_examples():
+        needs_database = re.search(r"^def test_\w*\(db\)|TestCase", page.read_text(), re.MULTILINE)
+        yield pytest.param(page, marks=[pytest.mark.django_db] if needs_database else [], id=name_of(page))
+
+
+@pytest.mark.parametrize("page", list(runnable()))
+def test_examples_run(page: Path, module: ModuleType, request: pytest.FixtureRequest) -> None:
     for block in blocks_of(page.read_text()):
-        run(block, page, module)
+        run(block, page, module, request)
     assert find_problems(getattr(module, "BOLT", {})) == []
 
 
-def run(block: Block, page: Path, module: ModuleType) -> None:
+def run(block: Block, page: Path, module: ModuleType, request: pytest.FixtureRequest) -> None:
     """Execute a block and the tests that it defines; a traceback names the line of the page."""
     before = set(vars(module))
     source = "\n" * (block.line - 1) + block.code
     exec(compile(source, page, "exec", dont_inherit=True), vars(module))
     for name in sorted(set(vars(module)) - before):
+        value = vars(module)[name]
         if name.startswith("test_"):
-            vars(module)[name]()
+            value(**{fixture: request.getfixturevalue(fixture) for fixture in signature(value).parameters})
+        elif (
+            isinstance(value, type)
+            and value.__module__ == module.__name__
+            and issubclass(value, django.test.TestCase)
+        ):
+            run_test_case(value)
+
+
+def run_test_case(test_case: type[django.test.TestCase]) -> None:
+    """Run the tests of a class; the page must have used the database before, by its fixture."""
+    result = unittest.defaultTestLoader.loadTestsFromTestCase(test_case).run(unittest.TestResult())
+    assert result.testsRun
+    for _, text in result.errors + result.failures:
+        raise AssertionError(text)
 
 
 def test_every_fence_is_found() -> None:
@@ -84,12 +110,12 @@ def test_every_fence_is_found() -> None:
         assert len(blocks_of(text)) == text.count("```python"), name_of(page)
 
 
-def test_an_example_that_fails_names_its_line(module: ModuleType) -> None:
+def test_an_example_that_fails_names_its_line(module: ModuleType, request: pytest.FixtureRequest) -> None:
     page = ROOT / "docs" / "page.md"
     text = "# Title\n\n??? box\n\n    ```python\n    def test_wrong():\n        raise KeyError\n    ```\n"
     (block,) = blocks_of(text)
     with pytest.raises(KeyError) as raised:
-        run(block, page, module)
+        run(block, page, module, request)
     last = raised.traceback[-1]
     assert (str(last.path), last.lineno + 1) == (str(page), 7)
 
