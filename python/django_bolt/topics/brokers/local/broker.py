@@ -36,6 +36,8 @@ class LocalBroker(Broker):
         self._directory = RuntimeDirectory(project_key(name), base)
         self._sender = Sender(self._directory, settings, self.drops)
         self._receiver: Receiver | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._writes_soon = False
         call_after_fork(self._renew)
         call_at_exit(self._sender.flush)
 
@@ -47,6 +49,7 @@ class LocalBroker(Broker):
         receiver.start()
         self._deliver = deliver
         self._receiver = receiver
+        self._loop = asyncio.get_running_loop()
         self._sender.own_name = receiver.name
 
     async def stop(self) -> None:
@@ -54,6 +57,7 @@ class LocalBroker(Broker):
             self._receiver.stop()
             self._receiver = None
         self._deliver = None
+        self._loop = None
         self.interests.clear()
         if self._sender.queued:
             await asyncio.to_thread(self._sender.flush)
@@ -66,7 +70,14 @@ class LocalBroker(Broker):
         self.interests.discard(name)
 
     def publish_soon(self, publication: Publication) -> None:
-        self._sender.send_soon(self._frame(publication))
+        if self._loop is None or asyncio._get_running_loop() is not self._loop:
+            self._sender.send_soon(self._frame(publication))
+            return
+        # What one turn of the loop publishes is written at its end, by one system call for each process.
+        self._sender.queue(self._frame(publication))
+        if not self._writes_soon:
+            self._writes_soon = True
+            self._loop.call_soon(self._write)
 
     def publish(self, publication: Publication) -> None:
         self._sender.send(self._frame(publication))
@@ -91,11 +102,17 @@ class LocalBroker(Broker):
         raw = encode(publication)
         return HEADER.pack(len(raw)) + raw
 
+    def _write(self) -> None:
+        self._writes_soon = False
+        self._sender.write()
+
     def _renew(self) -> None:
         """Let go of what the parent has, in the child after a fork."""
         if self._receiver is not None:
             self._receiver.abandon()
             self._receiver = None
+        self._loop = None
+        self._writes_soon = False
         self._forget()
         self._sender.renew()
 
