@@ -6,6 +6,9 @@
 ``django_bolt.E003``      a default authentication or guard cannot be used
 ``django_bolt.E004``      a module with endpoints cannot be imported
 ``django_bolt.E005``      two endpoints have one path
+``django_bolt.E006``      ``BROKER`` names no broker, or one that cannot be made
+``django_bolt.E007``      the broker cannot be reached (``check --deploy``)
+``django_bolt.W001``      ``BROKER`` reaches one process only (``check --deploy``)
 ========================  =========================================================
 """
 
@@ -18,12 +21,18 @@ from typing import Any
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as CheckWarning
+from django.core.exceptions import ImproperlyConfigured
 
 from django_bolt.auth.defaults import default_authentication, default_guards
-from django_bolt.conf import SettingProblem, find_problems
+from django_bolt.conf import SettingProblem, bolt_settings, find_problems
 from django_bolt.endpoints.autodiscovery import discover
 from django_bolt.endpoints.routing import Router
-from django_bolt.exceptions import EndpointCollision
+from django_bolt.exceptions import BrokerUnavailable, EndpointCollision
+from django_bolt.topics.brokers import Broker, make_broker
+from django_bolt.topics.brokers.memory import MemoryBroker
+
+ONE_PROCESS = "BOLT['BROKER'] is memory://: what one process publishes does not reach the clients of another."
 
 
 def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
@@ -55,6 +64,36 @@ def check_endpoints(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
     except Exception as error:
         return [Error(f"Endpoints cannot be imported: {_describe(error)}", id="django_bolt.E004")]
     return []
+
+
+def check_broker(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that the broker can be made; nothing is connected."""
+    if _problems():
+        return []
+    try:
+        _make_broker()
+    except ImproperlyConfigured as error:
+        return [Error(str(error), id="django_bolt.E006")]
+    return []
+
+
+def check_broker_is_there(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that the broker can be reached and is fit for several processes; for ``check --deploy``."""
+    if check_broker(app_configs):
+        return []
+    broker = _make_broker()
+    if isinstance(broker, MemoryBroker):
+        hint = 'Use "local://" for several workers, or "redis://..." for several machines.'
+        return [CheckWarning(ONE_PROCESS, hint=hint, id="django_bolt.W001")]
+    try:
+        broker.check()
+    except BrokerUnavailable as error:
+        return [Error(str(error), hint="See BOLT['BROKER'].", id="django_bolt.E007")]
+    return []
+
+
+def _make_broker() -> Broker:
+    return make_broker(bolt_settings().broker, bolt_settings())
 
 
 def _problems() -> list[SettingProblem]:

@@ -14,7 +14,7 @@ from django_bolt.topics.brokers.local.directory import RuntimeDirectory, project
 from django_bolt.topics.brokers.local.receiving import Receiver
 from django_bolt.topics.brokers.local.sending import Sender
 from django_bolt.topics.brokers.local.sockets import HEADER, largest_frame
-from django_bolt.topics.process import call_after_fork, call_at_exit
+from django_bolt.topics.process import call_at_exit
 from django_bolt.topics.publication import Publication, encode
 
 __all__ = ["LocalBroker"]
@@ -38,16 +38,15 @@ class LocalBroker(Broker):
         self._receiver: Receiver | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writes_soon = False
-        call_after_fork(self._renew)
         call_at_exit(self._sender.flush)
 
     async def start(self, deliver: Deliver) -> None:
         if self._receiver is not None:
             raise WrongState("start", "stopped", "started")
         largest = largest_frame(self.settings.max_publication_size)
-        receiver = Receiver(self._directory, largest, self._hand_out, self.drops)
+        receiver = Receiver(self._directory, largest, self.hand_out, self.drops)
         receiver.start()
-        self._deliver = deliver
+        self.deliver = deliver
         self._receiver = receiver
         self._loop = asyncio.get_running_loop()
         self._sender.own_name = receiver.name
@@ -56,7 +55,7 @@ class LocalBroker(Broker):
         if self._receiver is not None:
             self._receiver.stop()
             self._receiver = None
-        self._deliver = None
+        self.deliver = None
         self._loop = None
         self.interests.clear()
         if self._sender.queued:
@@ -98,7 +97,7 @@ class LocalBroker(Broker):
         )
 
     def _frame(self, publication: Publication) -> bytes:
-        self._check_size(publication)
+        self.check_size(publication)
         raw = encode(publication)
         return HEADER.pack(len(raw)) + raw
 
@@ -106,14 +105,13 @@ class LocalBroker(Broker):
         self._writes_soon = False
         self._sender.write()
 
-    def _renew(self) -> None:
-        """Let go of what the parent has, in the child after a fork."""
+    def renew(self) -> None:
         if self._receiver is not None:
             self._receiver.abandon()
             self._receiver = None
         self._loop = None
         self._writes_soon = False
-        self._forget()
+        super().renew()
         self._sender.renew()
 
 
