@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -116,3 +117,51 @@ def test_the_defaults_are_checked_for_missing_apps_likewise() -> None:
     assert found({"AUTHENTICATION": [SessionAuthentication], "GUARDS": [IsStaff]}) == [
         ("django_bolt.E006", f"BOLT['AUTHENTICATION']: {SESSIONS_ARE_MISSING}", None)
     ]
+
+
+# ── the broker ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def found_for_deployment(broker: str) -> list[tuple[str | None, str]]:
+    """Return what ``check --deploy`` says of a broker."""
+    with override_settings(BOLT={"BROKER": broker, "BROKER_TIMEOUT": 0.5}):
+        messages = run_checks(tags=["django_bolt"], include_deployment_checks=True)
+    return [(message.id, message.msg) for message in messages]
+
+
+def test_a_broker_that_is_none_is_e007() -> None:
+    ((number, message, _),) = found({"BROKER": "amqp://user:secret@host"})
+    assert number == "django_bolt.E007"
+    assert message.startswith("BOLT['BROKER'] begins with amqp://; the brokers are local://, memory://")
+    assert "secret" not in message
+
+
+def test_a_broker_that_is_no_url_is_e002_and_not_shown() -> None:
+    ((number, message, hint),) = found({"BROKER": "user:secret@host"})
+    assert (number, message) == ("django_bolt.E002", "BOLT['BROKER'] is str.")
+    assert hint == 'It must be a URL such as "local://", "memory://" or "redis://host:6379/0".'
+
+
+def test_a_redis_that_cannot_be_reached_is_e008_at_deployment_only() -> None:
+    broker = "redis://user:secret@127.0.0.1:1/0"
+    assert found({"BROKER": broker}) == []
+    ((number, message),) = found_for_deployment(broker)
+    assert number == "django_bolt.E008"
+    assert message.startswith("The broker redis://127.0.0.1:1 is unavailable: ")
+    assert "refused" in message
+    assert "secret" not in message
+
+
+def test_memory_is_w001_at_deployment_only() -> None:
+    assert found({"BROKER": "memory://"}) == []
+    ((number, message),) = found_for_deployment("memory://")
+    assert number == "django_bolt.W001"
+    assert "does not reach the clients of another" in message
+
+
+def test_a_broker_with_a_mistake_is_reported_once() -> None:
+    assert [entry[0] for entry in found_for_deployment("redis://host/name")] == ["django_bolt.E007"]
+
+
+def test_the_default_passes_for_deployment(tmp_path: Path) -> None:
+    assert found_for_deployment(f"local://{tmp_path}") == []

@@ -15,12 +15,19 @@ class BoltConfig(AppConfig):
     def ready(self) -> None:
         from django.core import checks
 
-        from django_bolt.checks import check_defaults, check_endpoints, check_settings
+        from django_bolt.checks import (
+            check_broker,
+            check_broker_is_there,
+            check_defaults,
+            check_endpoints,
+            check_settings,
+        )
 
-        for check in (check_settings, check_defaults, check_endpoints):
+        for check in (check_settings, check_defaults, check_endpoints, check_broker):
             checks.register(check, "django_bolt")
 
         if apps.is_installed("django.contrib.auth"):
             from django_bolt.endpoints.user_signals import connect_signals
 
             connect_signals()
+        checks.register(check_broker_is_there, "django_bolt", deploy=True)

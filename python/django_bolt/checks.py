@@ -7,6 +7,9 @@
 ``django_bolt.E004``      a module with endpoints cannot be imported
 ``django_bolt.E005``      two endpoints have one path
 ``django_bolt.E006``      an authentication or guard lacks an app that it needs
+``django_bolt.E007``      ``BROKER`` names no broker, or one that cannot be made
+``django_bolt.E008``      the broker cannot be reached (``check --deploy``)
+``django_bolt.W001``      ``BROKER`` reaches one process only (``check --deploy``)
 ========================  =========================================================
 """
 
@@ -19,15 +22,21 @@ from typing import Any
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as CheckWarning
+from django.core.exceptions import ImproperlyConfigured
 
 from django_bolt.auth.backends import BaseAuthentication
 from django_bolt.auth.defaults import default_authentication, default_guards
 from django_bolt.auth.guards import BaseGuard
-from django_bolt.conf import SettingProblem, find_problems
+from django_bolt.conf import SettingProblem, bolt_settings, find_problems
 from django_bolt.endpoints.autodiscovery import discover
 from django_bolt.endpoints.endpoint import Endpoint
 from django_bolt.endpoints.routing import Router
-from django_bolt.exceptions import EndpointCollision
+from django_bolt.exceptions import BrokerUnavailable, EndpointCollision
+from django_bolt.topics.brokers import Broker, make_broker
+from django_bolt.topics.brokers.memory import MemoryBroker
+
+ONE_PROCESS = "BOLT['BROKER'] is memory://: what one process publishes does not reach the clients of another."
 
 _DEFAULTS: tuple[tuple[str, Callable[[], Iterable[BaseAuthentication | BaseGuard]]], ...] = (
     ("AUTHENTICATION", default_authentication),
@@ -76,6 +85,36 @@ def _check_requirements(endpoints: Iterable[Endpoint]) -> list[CheckMessage]:
         problems = [problem for entry in entries for problem in entry.find_problems()]
         errors += (Error(f"{endpoint.location}: {problem}", id="django_bolt.E006") for problem in problems)
     return errors
+
+
+def check_broker(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that the broker can be made; nothing is connected."""
+    if _problems():
+        return []
+    try:
+        _make_broker()
+    except ImproperlyConfigured as error:
+        return [Error(str(error), id="django_bolt.E007")]
+    return []
+
+
+def check_broker_is_there(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that the broker can be reached and is fit for several processes; for ``check --deploy``."""
+    if check_broker(app_configs):
+        return []
+    broker = _make_broker()
+    if isinstance(broker, MemoryBroker):
+        hint = 'Use "local://" for several workers, or "redis://..." for several machines.'
+        return [CheckWarning(ONE_PROCESS, hint=hint, id="django_bolt.W001")]
+    try:
+        broker.check()
+    except BrokerUnavailable as error:
+        return [Error(str(error), hint="See BOLT['BROKER'].", id="django_bolt.E008")]
+    return []
+
+
+def _make_broker() -> Broker:
+    return make_broker(bolt_settings().broker, bolt_settings())
 
 
 def _problems() -> list[SettingProblem]:

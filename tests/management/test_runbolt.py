@@ -115,6 +115,17 @@ def test_what_it_says(reloads: list[bool]) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(("workers", "broker"), [("2", "memory://"), ("1", "memory://"), ("2", "local://")])
+def test_workers_that_do_not_hear_each_other(reloads: list[bool], workers: str, broker: str) -> None:
+    errors = io.StringIO()
+    with override_settings(BOLT={"API": "tests.management.test_runbolt.api", "BROKER": broker}):
+        command("--workers", workers, stderr=errors)
+    assert ("does not reach the clients of another" in errors.getvalue()) is (
+        (workers, broker) == ("2", "memory://")
+    )
+
+
+@pytest.mark.django_db
 def test_skip_checks(reloads: list[bool]) -> None:
     assert "Performing system checks" not in command("--skip-checks", skip_checks=True)
     assert reloads == [False]

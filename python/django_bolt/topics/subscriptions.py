@@ -81,7 +81,7 @@ class Subscription:
 
     async def _wait(self) -> None:
         try:
-            await self._hub.broker.synced()
+            await self._hub.broker.synced(*self.topics)
         except BrokerUnavailable as error:
             # What this process publishes arrives; the rest will, when the outage is over.
             logger.warning("Subscribed without the broker: %s", error)

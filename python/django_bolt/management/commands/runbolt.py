@@ -17,6 +17,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.management.commands.runserver import naiveip_re
 from django.db import connections
 
+from django_bolt.checks import ONE_PROCESS
+from django_bolt.conf import bolt_settings
 from django_bolt.endpoints.autodiscovery import discover
 from django_bolt.server.listening import CAN_BALANCE, Address, UnixAddress, bind, reserve
 from django_bolt.server.stopping import STOP_SIGNALS, note_signals
@@ -79,6 +81,8 @@ class Command(BaseCommand):
         where = UnixAddress(options["uds"]) if options["uds"] else address
         plan = _Plan(where, options["workers"], _parse_certificate(options))
         self._run_checks(options)
+        if plan.workers > 1 and bolt_settings().broker.startswith("memory:"):
+            self.stderr.write(self.style.WARNING(ONE_PROCESS))
         use_reloader = settings.DEBUG if options["use_reloader"] is None else options["use_reloader"]
         exit_code = self._serve(plan, use_reloader)
         if exit_code:

@@ -11,9 +11,15 @@ A broker keeps it if these tests pass::
 They need pytest and ``DJANGO_SETTINGS_MODULE`` in the environment, as with pytest-django.
 """
 
-from django_bolt.testing.broker_contract.alone import BrokerContract
-from django_bolt.testing.broker_contract.patterns import PatternContract
-from django_bolt.testing.broker_contract.process import OtherProcess
-from django_bolt.testing.broker_contract.shared import SharedBrokerContract
+import pytest
+
+# Before they are imported: a failing test then shows the values that it compared.
+for _name in ("alone", "patterns", "shared"):
+    pytest.register_assert_rewrite(f"{__name__}.{_name}")
+
+from django_bolt.testing.broker_contract.alone import BrokerContract  # noqa: E402
+from django_bolt.testing.broker_contract.patterns import PatternContract  # noqa: E402
+from django_bolt.testing.broker_contract.process import OtherProcess  # noqa: E402
+from django_bolt.testing.broker_contract.shared import SharedBrokerContract  # noqa: E402
 
 __all__ = ["BrokerContract", "OtherProcess", "PatternContract", "SharedBrokerContract"]

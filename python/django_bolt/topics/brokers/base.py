@@ -14,7 +14,7 @@ from django_bolt.conf import BoltSettings
 from django_bolt.exceptions import PublicationTooLarge
 from django_bolt.topics.brokers.drops import Drops
 from django_bolt.topics.brokers.interests import Interests
-from django_bolt.topics.process import process_id
+from django_bolt.topics.process import call_after_fork, process_id
 from django_bolt.topics.publication import Publication
 
 __all__ = ["Broker", "BrokerStatus", "Deliver"]
@@ -61,6 +61,7 @@ class Broker(ABC):
     Attributes:
         drops: Counts what was dropped.
         interests: What is subscribed to.
+        deliver: What `start` was given; None while stopped.
     """
 
     def __init__(self, url: str, settings: BoltSettings) -> None:
@@ -68,7 +69,8 @@ class Broker(ABC):
         self.settings = settings
         self.drops = Drops()
         self.interests = Interests()
-        self._deliver: Deliver | None = None
+        self.deliver: Deliver | None = None
+        call_after_fork(self.renew)
 
     @abstractmethod
     async def start(self, deliver: Deliver) -> None:
@@ -157,26 +159,37 @@ class Broker(ABC):
         """Return the state and the counters."""
         return BrokerStatus(drops=self.drops.counts())
 
-    def _forget(self) -> None:
-        """Forget subscribers and counts, in the child after a fork."""
-        self._deliver = None
+    def renew(self) -> None:
+        """Become as one that was not started: called in the child after a fork.
+
+        Descriptors are to be closed, and nothing sent by them: they are the parent's.
+        """
+        self.deliver = None
         self.interests = Interests()
         self.drops.renew()
 
-    def _check_size(self, publication: Publication) -> None:
+    def check_size(self, publication: Publication) -> None:
+        """Check the size of what is to be published.
+
+        Raises:
+            PublicationTooLarge: It exceeds ``MAX_PUBLICATION_SIZE``.
+        """
         limit = self.settings.max_publication_size
         if len(publication.data) > limit:
             raise PublicationTooLarge(publication.topic, len(publication.data), limit)
 
-    def _hand_out(self, publication: Publication) -> None:
-        """Deliver what came; a fault of the receiving side must not end the receiving."""
+    def hand_out(self, publication: Publication) -> None:
+        """Deliver what came, if it is of another process and subscribed; on the loop.
+
+        What the delivery raises is logged: it must not end the receiving.
+        """
         if (
-            self._deliver is None
+            self.deliver is None
             or publication.origin == process_id()
             or publication.topic not in self.interests
         ):
             return
         try:
-            self._deliver(publication)
+            self.deliver(publication)
         except Exception:
             logger.exception("Delivering a publication on %r failed", publication.topic)

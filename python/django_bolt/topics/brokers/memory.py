@@ -13,12 +13,12 @@ class MemoryBroker(Broker):
     """Publications stay in the process, whose subscribers have got them already."""
 
     async def start(self, deliver: Deliver) -> None:
-        if self._deliver is not None:
+        if self.deliver is not None:
             raise WrongState("start", "stopped", "started")
-        self._deliver = deliver
+        self.deliver = deliver
 
     async def stop(self) -> None:
-        self._deliver = None
+        self.deliver = None
         self.interests.clear()
 
     def subscribe(self, name: str) -> None:
@@ -28,13 +28,13 @@ class MemoryBroker(Broker):
         self.interests.discard(name)
 
     def publish_soon(self, publication: Publication) -> None:
-        self._check_size(publication)
+        self.check_size(publication)
 
     def publish(self, publication: Publication) -> None:
-        self._check_size(publication)
+        self.check_size(publication)
 
     async def apublish(self, publication: Publication) -> None:
-        self._check_size(publication)
+        self.check_size(publication)
 
     def status(self) -> BrokerStatus:
         return BrokerStatus(subscriptions=len(self.interests), drops=self.drops.counts())

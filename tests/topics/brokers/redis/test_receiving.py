@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,8 @@ from django_bolt.topics.brokers import Broker, make_broker
 from django_bolt.topics.process import process_id
 from django_bolt.topics.publication import Publication, encode
 from tests.topics.brokers.redis.valkey import Valkey
+
+ROOT = Path(__file__).resolve().parents[4]
 
 
 class Serving:
@@ -107,3 +111,19 @@ async def test_a_process_has_one_connection_for_each_direction(
     lines = [line for line in clients.decode().splitlines() if "cmd=client" not in line]
     assert len(lines) == 2
     assert sum("sub=1" in line for line in lines) == 1
+
+
+async def test_the_permissions_that_the_documentation_names_are_enough(server: Valkey) -> None:
+    documented = (ROOT / "docs/topics/brokers.md").read_text().partition("**Permissions**")[2]
+    needed = re.findall(r"\+[a-z|]+", documented.partition("on a cluster")[0])
+    server.ask("ACL", "SETUSER", "bolt", "on", ">secret", *needed, "&tests/0:*", "&tests/0:orders.*")
+    serving = Serving(f"redis://bolt:secret@{server.address}")
+    await serving.start("room:1", "orders.*")
+    for topic in ("room:1", "orders.1"):
+        await serving.broker.apublish(Publication(topic, topic.encode(), True, "another process"))
+    assert [await serving.data(), await serving.data()] == [b"room:1", b"orders.1"]
+    serving.broker.unsubscribe("room:1")
+    serving.broker.unsubscribe("orders.*")
+    await asyncio.to_thread(serving.broker.check)
+    await serving.broker.stop()
+    assert server.ask("ACL", "LOG") == []

@@ -14,7 +14,7 @@ from django_bolt.topics.brokers.local.directory import RuntimeDirectory, project
 from django_bolt.topics.brokers.local.receiving import Receiver
 from django_bolt.topics.brokers.local.sending import Sender
 from django_bolt.topics.brokers.local.sockets import HEADER, largest_frame
-from django_bolt.topics.process import call_after_fork, call_at_exit
+from django_bolt.topics.process import call_at_exit
 from django_bolt.topics.publication import Publication, encode
 
 __all__ = ["LocalBroker"]
@@ -36,24 +36,27 @@ class LocalBroker(Broker):
         self._directory = RuntimeDirectory(project_key(name), base)
         self._sender = Sender(self._directory, settings, self.drops)
         self._receiver: Receiver | None = None
-        call_after_fork(self._renew)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._writes_soon = False
         call_at_exit(self._sender.flush)
 
     async def start(self, deliver: Deliver) -> None:
         if self._receiver is not None:
             raise WrongState("start", "stopped", "started")
         largest = largest_frame(self.settings.max_publication_size)
-        receiver = Receiver(self._directory, largest, self._hand_out, self.drops)
+        receiver = Receiver(self._directory, largest, self.hand_out, self.drops)
         receiver.start()
-        self._deliver = deliver
+        self.deliver = deliver
         self._receiver = receiver
+        self._loop = asyncio.get_running_loop()
         self._sender.own_name = receiver.name
 
     async def stop(self) -> None:
         if self._receiver is not None:
             self._receiver.stop()
             self._receiver = None
-        self._deliver = None
+        self.deliver = None
+        self._loop = None
         self.interests.clear()
         if self._sender.queued:
             await asyncio.to_thread(self._sender.flush)
@@ -66,7 +69,14 @@ class LocalBroker(Broker):
         self.interests.discard(name)
 
     def publish_soon(self, publication: Publication) -> None:
-        self._sender.send_soon(self._frame(publication))
+        if self._loop is None or asyncio._get_running_loop() is not self._loop:
+            self._sender.send_soon(self._frame(publication))
+            return
+        # What one turn of the loop publishes is written at its end, by one system call for each process.
+        self._sender.queue(self._frame(publication))
+        if not self._writes_soon:
+            self._writes_soon = True
+            self._loop.call_soon(self._write)
 
     def publish(self, publication: Publication) -> None:
         self._sender.send(self._frame(publication))
@@ -87,16 +97,21 @@ class LocalBroker(Broker):
         )
 
     def _frame(self, publication: Publication) -> bytes:
-        self._check_size(publication)
+        self.check_size(publication)
         raw = encode(publication)
         return HEADER.pack(len(raw)) + raw
 
-    def _renew(self) -> None:
-        """Let go of what the parent has, in the child after a fork."""
+    def _write(self) -> None:
+        self._writes_soon = False
+        self._sender.write()
+
+    def renew(self) -> None:
         if self._receiver is not None:
             self._receiver.abandon()
             self._receiver = None
-        self._forget()
+        self._loop = None
+        self._writes_soon = False
+        super().renew()
         self._sender.renew()
 
 

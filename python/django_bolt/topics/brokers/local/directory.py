@@ -48,6 +48,7 @@ class RuntimeDirectory:
     def __init__(self, key: str, base: Path | None = None) -> None:
         private = base or Path(tempfile.gettempdir()) / f"django_bolt-{os.getuid()}"
         self.path = private / key
+        self._text = str(self.path)  # quicker to ask for
         self._parents = [] if base else [private]
         self._listed: tuple[int, int] | None = None
 
@@ -71,7 +72,7 @@ class RuntimeDirectory:
             BrokerUnavailable: The directory is not this user's.
         """
         try:
-            status = os.stat(self.path, follow_symlinks=False)
+            status = os.stat(self._text, follow_symlinks=False)
         except FileNotFoundError:
             status = None
         if status is None:
@@ -83,7 +84,7 @@ class RuntimeDirectory:
             self._check(path)
         # Two changes within one tick of the file system's clock look alike: until the clock has moved on, look again.
         self._listed = stamp if time.time_ns() - status.st_mtime_ns > SETTLED else None
-        return [name for name in os.listdir(self.path) if not name.startswith(".")]
+        return [name for name in os.listdir(self._text) if not name.startswith(".")]
 
     def forget(self) -> None:
         """Let the next `list_if_changed` return the names."""

@@ -43,24 +43,29 @@ class Peer:
         self.queued = 0
         self.pushed = 0
         self.flushed = 0
+        self._is_full = False
         self._socket: socket.socket | None = None
         self._outbox: deque[bytes | memoryview] = deque()
 
     @property
     def is_blocked(self) -> bool:
-        """Whether something waits until the peer reads."""
+        """Whether something waits."""
         return bool(self._outbox)
 
     def fileno(self) -> int:
         """Return the descriptor; -1 while not connected."""
         return self._socket.fileno() if self._socket else -1
 
-    def push(self, frame: bytes) -> None:
-        """Take over a frame, and write what can be written."""
+    def queue(self, frame: bytes) -> None:
+        """Take over a frame, to be written by the next `flush`."""
         self._outbox.append(frame)
         self.queued += len(frame)
         self.pushed += 1
-        if len(self._outbox) == 1:
+
+    def push(self, frame: bytes) -> None:
+        """Take over a frame, and write what waits unless the kernel has no room."""
+        self.queue(frame)
+        if not self._is_full:
             self.flush()
 
     def flush(self) -> None:
@@ -76,6 +81,7 @@ class Peer:
             try:
                 self._written(self._socket.sendmsg(list(islice(self._outbox, BATCH))))
             except BlockingIOError:
+                self._is_full = True
                 return
             except OSError:
                 if may_reconnect:
@@ -83,6 +89,7 @@ class Peer:
                 else:
                     self.close(PeerState.REFUSING)
                 may_reconnect = False
+        self._is_full = self.is_blocked
 
     def close(self, state: PeerState = PeerState.GONE) -> None:
         """End the connection and drop what waits."""

@@ -75,6 +75,27 @@ class Sender:
             raise self._directory.unavailable(errors[0].strerror or str(errors[0])) from errors[0]
         return [peer for peer in blocked if peer.state is PeerState.READY]
 
+    def queue(self, frame: bytes) -> None:
+        """Queue a frame for the next `write`, so that many frames are written at once.
+
+        Raises:
+            BrokerUnavailable: The directory cannot be used.
+        """
+        with self._changed:
+            self._refresh()
+            for peer in self._peers.values():
+                if self._take_room(peer, len(frame)):
+                    peer.queue(frame)
+
+    def write(self) -> None:
+        """Write what is queued, as far as it is taken at once."""
+        with self._changed:
+            for peer in self._blocked():
+                self._flush(peer)
+            self._remove_ended()
+            if self._blocked():
+                self._keep_flushing()
+
     def send(self, frame: bytes) -> None:
         """Send a frame, and wait until the processes have taken it, for ``BROKER_TIMEOUT`` at most."""
         with self._changed:
@@ -95,6 +116,7 @@ class Sender:
     def flush(self) -> None:
         """Wait until everything is taken, for ``BROKER_TIMEOUT`` at most."""
         with self._changed:
+            self.write()
             self.wait(self._blocked())
 
     def close(self) -> None:
@@ -123,6 +145,12 @@ class Sender:
         # An empty outbox takes any frame: a limit below the size of one must not stop everything.
         return not peer.queued or peer.queued + size <= self._queue_limit
 
+    def _take_room(self, peer: Peer, size: int) -> bool:
+        if self._has_room(peer, size):
+            return True
+        self._drops.add(DropReason.SLOW_PROCESS, describe(peer))
+        return False
+
     def _refresh(self) -> None:
         names = self._directory.list_if_changed()
         if names is None:
@@ -134,8 +162,7 @@ class Sender:
                 self._peers[name] = Peer(self._directory.path / name)
 
     def _push(self, peer: Peer, frame: bytes) -> OSError | None:
-        if not self._has_room(peer, len(frame)):
-            self._drops.add(DropReason.SLOW_PROCESS, describe(peer))
+        if not self._take_room(peer, len(frame)):
             return None
         flushed = peer.flushed
         try:

@@ -17,7 +17,7 @@ from django_bolt.topics.brokers.redis.receiving import Receiver
 from django_bolt.topics.brokers.redis.sending import Sender
 from django_bolt.topics.brokers.redis.servers import make_servers
 from django_bolt.topics.brokers.redis.url import parse_url
-from django_bolt.topics.process import call_after_fork, call_at_exit
+from django_bolt.topics.process import call_at_exit
 from django_bolt.topics.publication import Publication, encode
 
 __all__ = ["RedisBroker"]
@@ -36,23 +36,22 @@ class RedisBroker(Broker):
         self._outage = Outage(str(self._parsed))
         self._sender = self._make_sender()
         self._receiver: Receiver | None = None
-        call_after_fork(self._renew)
         call_at_exit(self._sender.flush)
 
     async def start(self, deliver: Deliver) -> None:
         if self._receiver is not None:
             raise WrongState("start", "stopped", "started")
-        self._deliver = deliver
+        self.deliver = deliver
         self._sender.open()
         servers = make_servers(self._parsed, self.settings.broker_timeout)
         kind = ClusterReceiver if self._parsed.sharded else Receiver
-        self._receiver = kind(servers, self._outage, self.drops, self._hand_out)
+        self._receiver = kind(servers, self._outage, self.drops, self.hand_out)
 
     async def stop(self) -> None:
         receiver, self._receiver = self._receiver, None
         if receiver is not None:
             await receiver.stop()
-        self._deliver = None
+        self.deliver = None
         self.interests.clear()
         await asyncio.to_thread(self._sender.close)
 
@@ -118,14 +117,13 @@ class RedisBroker(Broker):
         return Sender(servers, self.settings, self._outage, self.drops)
 
     def _entry(self, publication: Publication) -> Entry:
-        self._check_size(publication)
+        self.check_size(publication)
         return Entry((self._parsed.prefix + publication.topic).encode(), encode(publication))
 
-    def _renew(self) -> None:
-        """Let go of what the parent has, in the child after a fork."""
+    def renew(self) -> None:
         self._outage.renew()
         if self._receiver is not None:
             self._receiver.abandon()
             self._receiver = None
-        self._forget()
+        super().renew()
         self._sender.renew()
