@@ -36,10 +36,12 @@ INTERNAL = {
     "CACHE_SLOTS",
     "accept_handshake",
     "attach_task",
+    "auser",  # without blocking, which `user` does here
     "bind",
     "detach_task",
     "fail",
     "hub",
+    "identify",
     "iter_decoded",
     "receive_decoded",
     "reject_handshake",

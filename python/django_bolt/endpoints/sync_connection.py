@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.http import QueryDict
 from django.utils.datastructures import CaseInsensitiveMapping
 
+from django_bolt.auth.identity import Identity
 from django_bolt.endpoints.websocket import WebSocket, WebSocketState
 
 if TYPE_CHECKING:
@@ -51,6 +52,11 @@ class SyncConnection:
         return self._websocket.ready_state
 
     @property
+    def was_accepted(self) -> bool:
+        """Whether the connection was ever open; see `WebSocket.was_accepted`."""
+        return self._websocket.was_accepted
+
+    @property
     def endpoint(self) -> Endpoint:
         """The endpoint that serves the connection."""
         return self._websocket.endpoint
@@ -59,6 +65,16 @@ class SyncConnection:
     def context(self) -> dict[str, Any]:
         """A dict for the connection's life; see `WebSocket.context`."""
         return self._websocket.context
+
+    @property
+    def identity(self) -> Identity | None:
+        """What authentication found out; see `WebSocket.identity`."""
+        return self._websocket.identity
+
+    @property
+    def user(self) -> Any:
+        """The user, as ``request.user`` of a view: loaded when first looked at."""
+        return self._websocket.user
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -116,6 +132,11 @@ class SyncConnection:
     def subprotocols(self) -> list[str]:
         """Subprotocols that the client offers, best first."""
         return self._websocket.subprotocols
+
+    @property
+    def is_trusted_origin(self) -> bool:
+        """Whether the page may use this site's cookies; see `WebSocket.is_trusted_origin`."""
+        return self._websocket.is_trusted_origin
 
     # ── the wire ─────────────────────────────────────────────────────────────────────────────────────────────────
 
