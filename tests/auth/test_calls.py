@@ -7,7 +7,8 @@ from collections.abc import Awaitable
 import pytest
 
 from django_bolt.auth import never_blocks
-from django_bolt.auth.calls import call, run_in_thread
+from django_bolt.auth.calls import call
+from django_bolt.threads import run_in_thread
 
 
 def in_thread() -> threading.Thread:

@@ -8,9 +8,8 @@ from typing import Any, TypeVar
 
 from django_bolt.threads import run_in_thread
 
-__all__ = ["call", "never_blocks", "run_in_thread"]
+__all__ = ["call", "never_blocks"]
 
-T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 

@@ -9,9 +9,9 @@ from django.db.models import Model
 from django.utils.functional import SimpleLazyObject
 
 from django_bolt.auth.backends import AuthResult, BaseAuthentication
-from django_bolt.auth.calls import run_in_thread
 from django_bolt.auth.user_state import UserState
 from django_bolt.auth.users import anonymous_user, check_may_block, find_user, user_key
+from django_bolt.threads import run_in_thread
 
 __all__ = ["Identity"]
 

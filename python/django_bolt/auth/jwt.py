@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import jwt
 
 from django_bolt.auth.backends import AuthenticationFailed, AuthResult, BaseAuthentication
-from django_bolt.auth.calls import never_blocks, run_in_thread
+from django_bolt.auth.calls import never_blocks
 from django_bolt.auth.jwks import RemoteKeys
 from django_bolt.auth.jwt_keys import FixedKey, check_algorithms, is_symmetric
 from django_bolt.auth.jwt_places import TokenPlaces
 from django_bolt.auth.users import find_user, has_users
+from django_bolt.threads import run_in_thread
 
 if TYPE_CHECKING:
     from django_bolt.endpoints.websocket import WebSocket

@@ -19,9 +19,9 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 
 from django_bolt.auth.ambient import require_trusted_origin
 from django_bolt.auth.backends import AuthResult, BaseAuthentication
-from django_bolt.auth.calls import run_in_thread
 from django_bolt.auth.users import user_key
 from django_bolt.conf import bolt_settings
+from django_bolt.threads import run_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
 
-from django_bolt.auth.calls import run_in_thread
 from django_bolt.auth.guards import BaseGuard
 from django_bolt.auth.users import has_users
+from django_bolt.threads import run_in_thread
 
 if TYPE_CHECKING:
     from django_bolt.auth.identity import Identity

@@ -6,9 +6,8 @@ import threading
 from asyncio import AbstractEventLoop, Task
 from collections.abc import Iterable
 from contextlib import suppress
-from contextvars import Context
 
-from django_bolt.endpoints.watch import Watch
+from django_bolt.endpoints.watch import Watch, background_context
 
 __all__ = ["request_rechecks"]
 
@@ -31,11 +30,11 @@ def request_rechecks(watches: Iterable[Watch]) -> None:
                 _due.setdefault(watch.loop, {})[watch] = None
     for loop in started:
         with suppress(RuntimeError):  # The loop is closed, and its connections with it.
-            loop.call_soon_threadsafe(_start, loop, context=Context())
+            loop.call_soon_threadsafe(_start, loop, context=background_context())
 
 
 def _start(loop: AbstractEventLoop) -> None:
-    task = loop.create_task(_run(loop), context=Context())
+    task = loop.create_task(_run(loop), context=background_context())
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.http import QueryDict
 from django.utils.datastructures import CaseInsensitiveMapping
 
+from django_bolt.auth.identity import Identity
 from django_bolt.endpoints.websocket import WebSocket, WebSocketState
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class SyncConnection:
 
     @property
     def was_accepted(self) -> bool:
-        """Whether `accept` was called."""
+        """Whether the connection was ever open; see `WebSocket.was_accepted`."""
         return self._websocket.was_accepted
 
     @property
@@ -66,8 +67,13 @@ class SyncConnection:
         return self._websocket.context
 
     @property
+    def identity(self) -> Identity | None:
+        """What authentication found out; see `WebSocket.identity`."""
+        return self._websocket.identity
+
+    @property
     def user(self) -> Any:
-        """The user, loaded when first needed; see `WebSocket.user`."""
+        """The user, as ``request.user`` of a view: loaded when first looked at."""
         return self._websocket.user
 
     @property
@@ -129,7 +135,7 @@ class SyncConnection:
 
     @property
     def is_trusted_origin(self) -> bool:
-        """Whether the page that connects may use the site's cookies; see `WebSocket.is_trusted_origin`."""
+        """Whether the page may use this site's cookies; see `WebSocket.is_trusted_origin`."""
         return self._websocket.is_trusted_origin
 
     # ── the wire ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -85,10 +85,8 @@ class SyncWebSocket(BlockingCalls):
         """Start the closing handshake; see `WebSocket.close`."""
         self._call(self._websocket.close, code, reason)
 
-    # ── authentication ───────────────────────────────────────────────────────────────────────────────────────────
-
     def reauthenticate(self, token: Any) -> None:
-        """Renew what let the client in, before it expires; see `WebSocket.reauthenticate`."""
+        """Stay connected by a new token, which the client has sent; see `WebSocket.reauthenticate`."""
         self._call(self._websocket.reauthenticate, token)
 
     # ── topics ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -150,15 +148,6 @@ class SyncWebSocket(BlockingCalls):
         if not isinstance(data, bytes | bytearray | memoryview):
             raise TypeError(f"A binary message is bytes, not {type(data).__name__}")
         self._send(self._websocket.send_bytes, bytes(data))  # A copy: the caller may change a buffer at once.
-
-    def send_encoded(self, data: bytes) -> None:
-        """Send text that is encoded as UTF-8 already; otherwise as `send_text`.
-
-        Raises:
-            UnicodeDecodeError: The bytes are not UTF-8.
-        """
-        data.decode()
-        self._send(self._websocket.send_encoded, data)
 
     def send_json(self, data: Any) -> None:
         """Send data as JSON in a text message; see `WebSocket.send_json`. Otherwise as `send_text`."""

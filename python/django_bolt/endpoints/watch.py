@@ -13,15 +13,15 @@ from contextvars import Context
 from typing import Any
 
 from django_bolt.auth.admission import find_refusing
-from django_bolt.auth.calls import run_in_thread
 from django_bolt.auth.guards import BaseGuard
 from django_bolt.auth.identity import Identity
 from django_bolt.close_codes import AUTHENTICATION_ENDED, PERMISSION_LOST, CloseCode
 from django_bolt.conf import bolt_settings
 from django_bolt.endpoints.websocket import WebSocket, WebSocketState
 from django_bolt.exceptions import WebSocketDisconnect
+from django_bolt.threads import run_in_thread, use_job_threads
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "background_context"]
 
 logger = logging.getLogger("django_bolt.auth")
 
@@ -76,8 +76,7 @@ class Watch:
     def close(self, code: int, reason: str) -> None:
         """Close the connection; may be called from any thread, and does not wait."""
         with suppress(RuntimeError):  # The loop is closed, and its connections with it.
-            # An empty context: that of the caller may be one of a request, or of another connection's handler.
-            self._loop.call_soon_threadsafe(self._close, code, reason, context=Context())
+            self._loop.call_soon_threadsafe(self._close, code, reason, context=background_context())
 
     async def recheck(self) -> None:
         """Load the user anew, ask the guards that follow it again, and close with 4403 if one refuses.
@@ -104,7 +103,7 @@ class Watch:
         if expires_at is not None and bolt_settings().close_on_expiry:
             left = expires_at - time.time()
             delay = min(left, LONGEST_TIMER) if left > 0 else 0.0  # what is no number has expired, too
-            self._timer = self._loop.call_later(delay, self._look_at_clock, context=Context())
+            self._timer = self._loop.call_later(delay, self._look_at_clock, context=background_context())
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -149,13 +148,23 @@ class Watch:
             self._start(_close(websocket, code, reason))
 
     def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(coroutine, context=Context())
+        task = self._loop.create_task(coroutine, context=background_context())
         _tasks.add(task)
         task.add_done_callback(_tasks.discard)
 
 
 def _is_to_come(expires_at: float | None) -> bool:
     return expires_at is None or expires_at > time.time()
+
+
+def background_context() -> Context:
+    """Return a context for what is nobody's handler.
+
+    Not that of the caller: it may be one of a request, or of another connection's handler.
+    """
+    context = Context()
+    context.run(use_job_threads)
+    return context
 
 
 async def _close(websocket: WebSocket, code: int, reason: str) -> None:
