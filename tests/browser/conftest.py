@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "chat"
@@ -35,6 +35,8 @@ CHROMIUM_ARGUMENTS = [
 ]
 
 Visit = Callable[..., Page]
+
+expect.set_options(timeout=20_000)  # milliseconds; five seconds are not enough where other tests run beside
 
 
 class ChatSite:
