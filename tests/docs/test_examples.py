@@ -67,9 +67,9 @@ def module() -> Iterator[ModuleType]:
 
 
 def with_database(page: Path) -> Any:
-    """Mark a page that has test cases; pytest-django makes the database for marked tests only."""
-    has_cases = "TestCase)" in page.read_text()
-    return pytest.param(page, marks=pytest.mark.django_db if has_cases else (), id=name_of(page))
+    """Mark a page that has test cases, or the fixture; pytest-django makes the database for marked tests only."""
+    needs_it = re.search(r"TestCase\)|^def test_\w*\(db\)", page.read_text(), re.MULTILINE)
+    return pytest.param(page, marks=pytest.mark.django_db if needs_it else (), id=name_of(page))
 
 
 @pytest.mark.parametrize("page", [with_database(page) for page in with_examples()])

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,14 +37,19 @@ def test_the_fixture_db(db: None, kind: str) -> None:
             assert ws.receive_json() == ["of the handler", "of the test"] == names()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_client_opened_before_the_fixture_db(request: pytest.FixtureRequest, kind: str) -> None:
+@pytest.fixture
+def early_client() -> Iterator[TestClient]:
+    """A client that is open before the fixtures that come after it."""
     with TestClient(api) as client:
-        request.getfixturevalue("db")
-        Group.objects.create(name="of the test")
-        with client.websocket_connect(f"/{kind}/names") as ws:
-            ws.send_text("")
-            assert ws.receive_json() == ["of the test"]
+        yield client
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_client_opened_before_the_fixture_db(early_client: TestClient, db: None, kind: str) -> None:
+    Group.objects.create(name="of the test")
+    with early_client.websocket_connect(f"/{kind}/names") as ws:
+        ws.send_text("")
+        assert ws.receive_json() == ["of the test"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

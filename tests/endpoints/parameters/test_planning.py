@@ -321,7 +321,7 @@ def test_a_dependency_cannot_take_what_blocks() -> None:
     def look(websocket: SyncWebSocket) -> None:
         """Do nothing."""
 
-    def handler(websocket: SyncWebSocket, seen: Annotated[None, Depends(look)]) -> None:
+    def handler(websocket: SyncWebSocket, seen: Any = Depends(look)) -> None:
         """Do nothing."""
 
     with pytest.raises(InvalidHandler, match=r"look.*a dependency takes the WebSocket.*handler"):
