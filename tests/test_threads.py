@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -138,11 +139,18 @@ async def test_what_a_thread_calls_on_the_loop_comes_back_to_that_thread() -> No
     assert await asyncio.create_task(call())
 
 
-async def test_an_asgiref_of_another_build_is_warned_of_once(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.fixture
+def other_asgiref(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An asgiref without the table of executors."""
+    threads._register.cache_clear()
     monkeypatch.delattr(SyncToAsync, "context_to_thread_executor")
-    threads._warn_of_asgiref.cache_clear()
+    yield
+    threads._register.cache_clear()
+
+
+async def test_an_asgiref_of_another_build_is_warned_of_once(
+    other_asgiref: None, caplog: pytest.LogCaptureFixture
+) -> None:
     assert use_job_threads() is use_job_threads() is None
     assert [record.levelname for record in caplog.records if record.name == "django_bolt.threads"] == [
         "WARNING"

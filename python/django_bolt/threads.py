@@ -59,16 +59,18 @@ def use_job_threads() -> Token[Any] | None:
     Returns:
         What takes it back; None if this version of asgiref is unknown.
     """
-    try:
-        SyncToAsync.context_to_thread_executor.setdefault(_job_context, cast(Any, job_threads))
-        return SyncToAsync.thread_sensitive_context.set(_job_context)
-    except AttributeError:
-        _warn_of_asgiref()
-        return None
+    return SyncToAsync.thread_sensitive_context.set(_job_context) if _register() else None
 
 
 @cache
-def _warn_of_asgiref() -> None:
-    logger.warning(
-        "This version of asgiref is unknown: ORM calls of coroutines share one thread, one after the other"
-    )
+def _register() -> bool:
+    """Put the pool into asgiref's table; returns False, and warns, if there is none."""
+    try:
+        SyncToAsync.thread_sensitive_context.get(None)
+        SyncToAsync.context_to_thread_executor[_job_context] = cast(Any, job_threads)
+    except AttributeError:
+        logger.warning(
+            "This version of asgiref is unknown: ORM calls of coroutines share one thread, one after the other"
+        )
+        return False
+    return True
