@@ -13,7 +13,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from django.db import connections
@@ -106,6 +106,8 @@ def _release(connection: Any) -> None:  # the type stubs lack some attributes
             "The connection to database %r could not be closed, and is dropped", connection.alias
         )
         del connections[connection.alias]
+        with suppress(Exception):
+            connection.close()
 
 
 def close_connections() -> None:
