@@ -51,7 +51,9 @@ def test_a_coroutine_function_is_served_as_it_is() -> None:
     ],
 )
 def test_only_a_function_can_be_a_handler(handler: Any, place: str) -> None:
-    with pytest.raises(TypeError, match="must be an 'async def' or 'def' function") as caught:
+    with pytest.raises(
+        TypeError, match="must be an 'async def' function, a 'def' function or a class"
+    ) as caught:
         adapt_handler(handler)
     assert isinstance(caught.value, InvalidHandler)
     assert place in str(caught.value)

@@ -31,14 +31,16 @@ from django_bolt.testing import TestClient, WebSocketTestSession
 Handle = Callable[[SyncWebSocket], object]
 Open = Callable[[Handle], WebSocketTestSession]
 
-# What engines, dispatcher and server use; no handler calls it.
+# What engines, dispatcher and server use and no handler calls; and `auser`, which is `user` here.
 INTERNAL = {
     "CACHE_SLOTS",
     "accept_handshake",
     "attach_task",
     "bind",
+    "auser",
     "detach_task",
     "fail",
+    "identify",
     "hub",
     "iter_decoded",
     "receive_decoded",

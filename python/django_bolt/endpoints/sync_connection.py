@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.http import QueryDict
 from django.utils.datastructures import CaseInsensitiveMapping
 
+from django_bolt.auth.identity import Identity
 from django_bolt.endpoints.websocket import WebSocket, WebSocketState
 
 if TYPE_CHECKING:
@@ -59,6 +60,21 @@ class SyncConnection:
     def context(self) -> dict[str, Any]:
         """A dict for the connection's life; see `WebSocket.context`."""
         return self._websocket.context
+
+    @property
+    def user(self) -> Any:
+        """The user, as ``request.user`` of a view: loaded when first looked at. See `WebSocket.user`."""
+        return self._websocket.user
+
+    @property
+    def identity(self) -> Identity | None:
+        """What authentication found out; None if no authentication of the endpoint knows the client."""
+        return self._websocket.identity
+
+    @property
+    def was_accepted(self) -> bool:
+        """Whether `accept` was called; tells a connection that has ended from one that was refused."""
+        return self._websocket.was_accepted
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -116,6 +132,11 @@ class SyncConnection:
     def subprotocols(self) -> list[str]:
         """Subprotocols that the client offers, best first."""
         return self._websocket.subprotocols
+
+    @property
+    def is_trusted_origin(self) -> bool:
+        """Whether the page may use this site's cookies; see `WebSocket.is_trusted_origin`."""
+        return self._websocket.is_trusted_origin
 
     # ── the wire ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -85,6 +85,10 @@ class SyncWebSocket(BlockingCalls):
         """Start the closing handshake; see `WebSocket.close`."""
         self._call(self._websocket.close, code, reason)
 
+    def reauthenticate(self, token: Any) -> None:
+        """Stay connected by a new token, which the client has sent; see `WebSocket.reauthenticate`."""
+        self._call(self._websocket.reauthenticate, token)
+
     # ── topics ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def subscribe(
