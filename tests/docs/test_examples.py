@@ -69,7 +69,7 @@ def module() -> Iterator[ModuleType]:
 def with_database(page: Path) -> Any:
     """Mark a page that needs the database; pytest-django makes it for marked tests only."""
     text, marks = page.read_text(), []
-    if "TestCase)" in text:
+    if "TestCase)" in text or re.search(r"^def test_\w*\(db\)", text, re.MULTILINE):
         marks.append(pytest.mark.django_db)
     elif ".objects." in text:  # in no transaction, so that what waits for a commit happens
         marks.append(pytest.mark.django_db(transaction=True))

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.contrib.auth.models import User
 from django.test import override_settings
 
 from django_bolt import BoltAPI, SyncWebSocket, WebSocket, WebSocketDisconnect, WebSocketException
+from django_bolt.auth import AuthenticationFailed, AuthResult, BaseAuthentication
 from django_bolt.endpoints.sync_handlers import is_plain_function
 from django_bolt.testing import HandshakeRejected, TestClient
 from django_bolt.threads import handler_threads
@@ -278,3 +280,43 @@ def test_stopping_the_server_ends_handlers_that_wait(caplog: pytest.LogCaptureFi
         client.websocket_connect("/")
     assert ended.wait(TIMEOUT)
     assert "given up" not in caplog.text
+
+
+# ── the user ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class ByName(BaseAuthentication):
+    """Know users by their names, which serve for tokens too."""
+
+    async def authenticate(self, websocket: WebSocket) -> AuthResult:
+        return await self.reauthenticate(websocket, websocket.query_params["user"])
+
+    async def reauthenticate(self, websocket: WebSocket, token: Any) -> AuthResult:
+        user = await User.objects.filter(username=token).afirst()
+        if user is None:
+            raise AuthenticationFailed
+        return AuthResult(user.pk)
+
+
+def test_the_user_is_loaded_by_looking_and_renewed_by_a_token(serve: Connect, db: None) -> None:
+    User.objects.create(username="ann")
+    api = BoltAPI(auth=[ByName])
+
+    @api.websocket("/")
+    def handle(websocket: SyncWebSocket) -> None:
+        websocket.accept()
+        websocket.send_text(websocket.user.username)
+        for token in websocket.iter_text():
+            try:
+                websocket.reauthenticate(token)
+            except AuthenticationFailed as failure:
+                websocket.send_text(failure.detail)
+            else:
+                websocket.send_text("renewed")
+
+    session = serve(api).websocket_connect("/?user=ann")
+    assert session.receive_text() == "ann"
+    session.send_text("nobody")
+    assert session.receive_text() == "Authentication failed."
+    session.send_text("ann")
+    assert session.receive_text() == "renewed"

@@ -31,22 +31,23 @@ from django_bolt.testing import TestClient, WebSocketTestSession
 Handle = Callable[[SyncWebSocket], object]
 Open = Callable[[Handle], WebSocketTestSession]
 
-# What engines, dispatcher and server use; no handler calls it.
+# What engines, dispatcher and server use and no handler calls; and `auser`, which is `user` here.
 INTERNAL = {
     "CACHE_SLOTS",
     "accept_handshake",
     "attach_task",
     "auser",  # without blocking, which `user` does here
     "bind",
+    "auser",
     "detach_task",
     "fail",
+    "identify",
     "hub",
     "identify",
     "iter_decoded",
     "receive_decoded",
     "reject_handshake",
     "release_request",
-    "send_encoded",
     "subscribe_user",
 }
 
@@ -82,7 +83,7 @@ def test_no_method_is_a_coroutine_function() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["accept", "reject", "close", "send", "send_text", "send_bytes", "send_json"]
+    "name", ["accept", "reject", "close", "send", "send_text", "send_bytes", "send_json", "send_encoded"]
 )
 def test_methods_take_what_those_of_websocket_take(name: str) -> None:
     def parameters(kind: type) -> list[tuple[str, Any]]:
@@ -318,6 +319,7 @@ def test_to_a_connection_that_is_not_open_yet_nothing_can_be_sent(open_session: 
         ("send_text", "\ud800", UnicodeEncodeError),
         ("send_bytes", "x", TypeError),
         ("send", 1, TypeError),
+        ("send_encoded", b"\xff", UnicodeDecodeError),
         ("send_json", object(), TypeError),
     ],
 )

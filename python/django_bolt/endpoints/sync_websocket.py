@@ -149,6 +149,15 @@ class SyncWebSocket(BlockingCalls):
             raise TypeError(f"A binary message is bytes, not {type(data).__name__}")
         self._send(self._websocket.send_bytes, bytes(data))  # A copy: the caller may change a buffer at once.
 
+    def send_encoded(self, data: bytes) -> None:
+        """Send text that is encoded as UTF-8 already; otherwise as `send_text`.
+
+        Raises:
+            UnicodeDecodeError: The bytes are not UTF-8.
+        """
+        data.decode()
+        self._send(self._websocket.send_encoded, data)
+
     def send_json(self, data: Any) -> None:
         """Send data as JSON in a text message; see `WebSocket.send_json`. Otherwise as `send_text`."""
         self._send(self._websocket.send_encoded, encode_json(data))
