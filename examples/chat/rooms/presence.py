@@ -39,12 +39,14 @@ async def present(room: Room, name: str) -> AsyncIterator[None]:
     keep_refreshing()
     row = Presence(room=room, name=name)
     try:
-        await sync_to_async(arrive)(row)
+        await row.asave()
         here[row.pk] = row
+        await sync_to_async(announce_people)(room.pk)
         yield
     finally:
         here.pop(row.pk, None)
-        await sync_to_async(leave)(row)
+        await Presence.objects.filter(pk=row.pk).adelete()
+        await sync_to_async(announce_people)(room.pk)
 
 
 def keep_refreshing() -> None:
@@ -65,18 +67,6 @@ async def refresh_again_and_again() -> None:
             logger.exception("Who is in the rooms could not be refreshed")
 
 
-def arrive(row: Presence) -> None:
-    """Write down that somebody is in a room, and tell."""
-    row.save()
-    announce_people(row.room_id)
-
-
-def leave(row: Presence) -> None:
-    """Write down that somebody has left, and tell."""
-    Presence.objects.filter(pk=row.pk).delete()
-    announce_people(row.room_id)
-
-
 def refresh() -> None:
     """Confirm the rows of this process, and drop those that nobody confirms any more."""
     mine = list(here.values())
@@ -86,7 +76,8 @@ def refresh() -> None:
     for row in mine:
         # Others have dropped it, after the machine slept, say. (Who has left meanwhile is not here.)
         if row.pk not in found and row.pk in here:
-            arrive(row)
+            row.save()
+            announce_people(row.room_id)
 
     stale = Presence.objects.filter(seen_at__lt=timezone.now() - STALE)
     rooms = set(stale.values_list("room", flat=True))
