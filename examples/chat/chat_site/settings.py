@@ -58,6 +58,12 @@ DATABASES = {
         "ENGINE": "django.db.backends.sqlite3",
         # The browser test points CHAT_DB at a file of its own.
         "NAME": os.environ.get("CHAT_DB", BASE_DIR / "db.sqlite3"),
+        # SQLite for several processes: readers do not wait for writers, and writers wait for each other.
+        "OPTIONS": {
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,  # seconds
+        },
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -8,7 +8,6 @@ from rooms import views
 urlpatterns = [
     path("", views.index, name="index"),
     path("rooms/<slug:slug>/", views.room, name="room"),
-    path("token/", views.token, name="token"),
     path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from io import StringIO
+from unittest.mock import patch
 
-import jwt
-from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.management import call_command
-from django.test import TestCase, TransactionTestCase, override_settings
+from django.core.management import CommandError, call_command
+from django.test import TestCase, override_settings
+from django.utils import timezone
 
 from django_bolt.testing import HandshakeRejected, TestClient, WebSocketTestSession
 
-from .api import BAD_NAME, NO_SUCH_ROOM, api, clean
-from .models import Message, Room
+from . import presence
+from .api import BAD_NAME, NO_SUCH_ROOM, api
+from .models import Message, Presence, Room
+from .text import clean
 
 # Hashing passwords slowly is right for a site and a waste of time here.
 fast_passwords = override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"])
@@ -69,18 +72,6 @@ class PageTests(TestCase):
         response = self.client.post("/login/", {"username": "demo", "password": "guess"})
         self.assertContains(response, "do not match")
 
-    def test_token_wants_log_in(self) -> None:
-        self.assertRedirects(self.client.get("/token/"), "/login/?next=/token/")
-
-    def test_token_names_its_user_and_expires(self) -> None:
-        self.log_in()
-        response = self.client.get("/token/")
-        claims = jwt.decode(
-            response.json()["token"], settings.SECRET_KEY, algorithms=["HS256"], options={"require": ["exp"]}
-        )
-        assert claims["user_id"] == get_user_model().objects.get(username="demo").pk
-        assert "no-store" in response["Cache-Control"]
-
     def test_admin_lists_messages(self) -> None:
         self.client.login(username="admin", password="admin")
         Message.objects.create(room=Room.objects.get(slug="coffee"), author="Ada", text="Good morning")
@@ -88,15 +79,16 @@ class PageTests(TestCase):
 
 
 @fast_passwords
-class RoomTests(TransactionTestCase):
-    """The live half, by django_bolt's test client.
+class LiveTestCase(TestCase):
+    """The live half, by django_bolt's test client. The endpoints see what the test has in its transaction."""
 
-    Endpoints run beside the test, hence a `TransactionTestCase`: both must see the same rows.
-    """
+    @classmethod
+    def setUpTestData(cls) -> None:
+        seed()
 
     def setUp(self) -> None:
-        seed()
         self.live = self.enterContext(TestClient(api))
+        self.coffee = Room.objects.get(slug="coffee")
 
     def enter(self, path: str, **query: str) -> WebSocketTestSession:
         """Enter a room and pass over the history."""
@@ -104,32 +96,52 @@ class RoomTests(TransactionTestCase):
         assert visitor.receive_json()["type"] == "history"
         return visitor
 
+    def assert_people(self, visitor: WebSocketTestSession, *names: str) -> None:
+        """Receive who is in the room."""
+        event = visitor.receive_json()
+        assert (event["type"], event["names"]) == ("people", list(names))
+
+    def assert_said(self, visitor: WebSocketTestSession, author: str, text: str) -> None:
+        """Receive a message."""
+        event = visitor.receive_json()
+        assert (event["type"], event["author"], event["text"]) == ("message", author, text)
+
+
+class RoomTests(LiveTestCase):
+    """What people in a room see."""
+
     def test_everybody_gets_a_message(self) -> None:
         ada = self.enter("/ws/rooms/coffee", name="Ada")
-        assert ada.receive_json() == {"type": "people", "names": ["Ada"]}
+        self.assert_people(ada, "Ada")
         bob = self.enter("/ws/rooms/coffee", name="Bob")
         for visitor in (ada, bob):
-            assert visitor.receive_json() == {"type": "people", "names": ["Ada", "Bob"]}
+            self.assert_people(visitor, "Ada", "Bob")
         ada.send_json({"text": "Good morning"})
         for visitor in (ada, bob):
-            message = visitor.receive_json()
-            assert (message["author"], message["text"]) == ("Ada", "Good morning")
+            self.assert_said(visitor, "Ada", "Good morning")
         bob.close()
-        assert ada.receive_json() == {"type": "people", "names": ["Ada"]}
+        self.assert_people(ada, "Ada")
 
     def test_a_newcomer_gets_the_history(self) -> None:
-        Message.objects.create(room=Room.objects.get(slug="music"), author="Ada", text="Nina Simone")
-        with self.live.websocket_connect("/ws/rooms/music?name=Bob") as bob:
-            assert [message["text"] for message in bob.receive_json()["messages"]] == ["Nina Simone"]
+        Message.objects.create(room=self.coffee, author="Ada", text="Good morning")
+        with self.live.websocket_connect("/ws/rooms/coffee?name=Bob") as bob:
+            assert [message["text"] for message in bob.receive_json()["messages"]] == ["Good morning"]
 
-    def test_nonsense_is_answered_and_not_stored(self) -> None:
+    def test_what_is_no_message_is_answered_and_not_stored(self) -> None:
         ada = self.enter("/ws/rooms/coffee", name="Ada")
-        assert ada.receive_json()["type"] == "people"
-        for nonsense in ({"text": "x" * 501}, {"text": 7}, {}, ["text"], None):
-            with self.subTest(nonsense=nonsense):
-                ada.send_json(nonsense)
+        self.assert_people(ada, "Ada")
+        for text in ("x" * 501, " ", "\0"):
+            with self.subTest(text=text):
+                ada.send_json({"text": text})
                 assert ada.receive_json()["type"] == "error"
         assert not Message.objects.exists()
+
+    def test_what_no_page_sends_ends_the_connection(self) -> None:
+        for nonsense in ({"text": 7}, {}, ["text"], None):
+            with self.subTest(nonsense=nonsense):
+                eve = self.enter("/ws/rooms/coffee", name="Eve")
+                eve.send_json(nonsense)
+                assert eve.wait_closed() == 1007
 
     def test_refusals_say_why(self) -> None:
         for path, code in [
@@ -141,27 +153,134 @@ class RoomTests(TransactionTestCase):
             with self.subTest(path=path):
                 assert self.live.websocket_connect(path).wait_closed() == code
 
-    def test_members_room_takes_the_token_of_the_page(self) -> None:
-        self.client.login(username="demo", password="demo")
-        demo = self.enter("/ws/members/staff", token=self.client.get("/token/").json()["token"])
-        assert demo.receive_json() == {"type": "people", "names": ["demo"]}
+    def test_members_room_is_open_while_one_is_logged_in(self) -> None:
+        self.live.force_login(get_user_model().objects.get(username="demo"))
+        demo = self.enter("/ws/members/staff")
+        self.assert_people(demo, "demo")
+        with self.captureOnCommitCallbacks(execute=True):
+            self.live.logout()
+        assert demo.wait_closed() == 4401
 
     def test_members_room_is_closed_to_strangers(self) -> None:
-        for path in ("/ws/members/staff", "/ws/members/staff?token=guess"):
-            with self.subTest(path=path):
-                with self.assertRaises(HandshakeRejected) as refusal:  # noqa: PT027 (needs no pytest)
-                    self.live.websocket_connect(path)
-                assert refusal.exception.status == 401
+        with self.assertRaises(HandshakeRejected) as refusal:  # noqa: PT027 (needs no pytest)
+            self.live.websocket_connect("/ws/members/staff")
+        assert refusal.exception.status == 401
+
+
+class PresenceTests(LiveTestCase):
+    """Who is said to be in a room. Rows of other processes are played by rows that this one did not make."""
+
+    def other_process(self, name: str) -> Presence:
+        """Have somebody in the coffee corner by another process."""
+        return Presence.objects.create(room=self.coffee, name=name)
+
+    def go_stale(self, row: Presence) -> None:
+        """Let a row be as old as if its process was killed."""
+        Presence.objects.filter(pk=row.pk).update(seen_at=timezone.now() - 2 * presence.STALE)
+
+    def test_people_of_other_processes_count(self) -> None:
+        self.other_process("Bob")
+        self.assert_people(self.enter("/ws/rooms/coffee", name="Ada"), "Ada", "Bob")
+
+    def test_a_name_in_two_windows_counts_once(self) -> None:
+        first = self.enter("/ws/rooms/coffee", name="Ada")
+        self.assert_people(first, "Ada")
+        second = self.enter("/ws/rooms/coffee", name="Ada")
+        self.assert_people(second, "Ada")
+        first.close()
+        self.assert_people(second, "Ada")
+
+    def test_people_of_a_killed_process_leave(self) -> None:
+        self.go_stale(self.other_process("Bob"))
+        ada = self.enter("/ws/rooms/coffee", name="Ada")
+        self.assert_people(ada, "Ada", "Bob")
+        presence.refresh()
+        self.assert_people(ada, "Ada")
+
+    def test_those_who_are_here_stay(self) -> None:
+        ada = self.enter("/ws/rooms/coffee", name="Ada")
+        self.assert_people(ada, "Ada")
+        row = Presence.objects.get()
+        self.go_stale(row)
+        presence.refresh()
+        assert Presence.objects.get().seen_at > timezone.now() - timedelta(seconds=5)
+
+    def test_who_was_dropped_by_mistake_comes_back(self) -> None:
+        ada = self.enter("/ws/rooms/coffee", name="Ada")
+        self.assert_people(ada, "Ada")
+        Presence.objects.all().delete()
+        presence.refresh()
+        self.assert_people(ada, "Ada")
+        assert Presence.objects.count() == 1
+
+    def test_a_room_may_be_deleted_while_people_are_in_it(self) -> None:
+        ada = self.enter("/ws/rooms/coffee", name="Ada")
+        self.assert_people(ada, "Ada")
+        self.coffee.delete()
+        presence.refresh()
+        ada.close()
+        assert not Presence.objects.exists()
+
+    def test_lists_are_numbered(self) -> None:
+        ada = self.enter("/ws/rooms/coffee", name="Ada")
+        first = ada.receive_json()["version"]
+        self.enter("/ws/rooms/coffee", name="Bob")
+        assert ada.receive_json()["version"] == first + 1
+
+    def test_the_process_refreshes_by_itself(self) -> None:
+        with patch.object(presence, "REFRESH", 0):
+            ada = self.enter("/ws/rooms/coffee", name="Ada")
+            self.assert_people(ada, "Ada")
+            self.go_stale(self.other_process("Bob"))
+            self.assert_people(ada, "Ada")
 
     def test_the_lobby_counts(self) -> None:
+        self.other_process("Bob")
         lobby = self.enterContext(self.live.websocket_connect("/ws/lobby"))
-        assert lobby.receive_json() == {"type": "counts", "counts": {}}
+        counts = {news["room"]: news["count"] for news in lobby.receive_json()["rooms"]}
+        assert counts == {"coffee": 1, "django": 0, "music": 0, "staff": 0}
         self.enter("/ws/rooms/coffee", name="Ada")
-        assert lobby.receive_json() == {"type": "counts", "counts": {"coffee": 1}}
+        (news,) = lobby.receive_json()["rooms"]
+        assert (news["room"], news["count"]) == ("coffee", 2)
+
+
+class OutsideTests(LiveTestCase):
+    """What reaches a room from outside of its endpoint."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.ada = self.enter("/ws/rooms/coffee", name="Ada")
+        self.assert_people(self.ada, "Ada")
+
+    def test_a_command_says_something(self) -> None:
+        with self.captureOnCommitCallbacks(execute=True):
+            call_command("say", "coffee", " Fresh cake! ", "--name", "Kitchen", stdout=StringIO())
+        self.assert_said(self.ada, "Kitchen", "Fresh cake!")
+        assert Message.objects.get().text == "Fresh cake!"
+
+    def test_a_command_explains_what_it_does_not_say(self) -> None:
+        for room, text, problem in [
+            ("cellar", "Hello", "There is no room 'cellar'. Rooms: coffee, "),
+            ("coffee", " ", "a message 1 to 500"),
+        ]:
+            with self.subTest(room=room), self.assertRaisesMessage(CommandError, problem):
+                call_command("say", room, text)
+        assert not Message.objects.exists()
+
+    def test_the_admin_writes_and_corrects(self) -> None:
+        self.client.force_login(get_user_model().objects.get(username="admin"))
+        form = {"room": self.coffee.pk, "author": "Admin", "text": "Closed at sicks"}
+        with self.captureOnCommitCallbacks(execute=True):
+            self.client.post("/admin/rooms/message/add/", form)
+        self.assert_said(self.ada, "Admin", "Closed at sicks")
+        message = Message.objects.get()
+        with self.captureOnCommitCallbacks(execute=True):
+            self.client.post(f"/admin/rooms/message/{message.pk}/change/", form | {"text": "Closed at six"})
+        self.assert_said(self.ada, "Admin", "Closed at six")
 
 
 class CleanTests(TestCase):
-    """What the server takes from a client."""
+    """What is taken from people."""
 
     def test_text_is_trimmed(self) -> None:
         assert clean("  one\ntwo \n", 10) == "one\ntwo"
@@ -169,7 +288,7 @@ class CleanTests(TestCase):
     def test_control_characters_and_lone_surrogates_are_dropped(self) -> None:
         assert clean("a\x00b\x1b\ud800c", 10) == "abc"
 
-    def test_what_is_no_text_is_refused(self) -> None:
-        for value in (None, 7, ["a"], {"text": "a"}, "", " \n\t", "four" * 3):
-            with self.subTest(value=value):
-                assert clean(value, 10) is None
+    def test_nothing_and_too_much_are_refused(self) -> None:
+        for words in ("", " \n\t", "four" * 3):
+            with self.subTest(words=words):
+                assert clean(words, 10) is None

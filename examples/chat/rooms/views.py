@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
-import jwt
-from django.conf import settings
-from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.urls import reverse
-from django.views.decorators.cache import never_cache
 
 from .models import NAME_LENGTH, TEXT_LENGTH, Room
-
-TOKEN_LIFETIME = timedelta(minutes=5)
 
 
 def index(request: HttpRequest) -> HttpResponse:
@@ -38,21 +29,6 @@ def room(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def page_config(request: HttpRequest, room: Room) -> dict[str, str | None]:
-    """Return what ``room.js`` needs to know; a members' room comes with a name and wants a token."""
-    if room.members_only:
-        name, token_url = request.user.get_username(), reverse("token")
-    else:
-        name, token_url = None, None
-    return {"socketPath": room.socket_path, "name": name, "tokenUrl": token_url}
-
-
-@never_cache
-@login_required
-def token(request: HttpRequest) -> JsonResponse:
-    """Hand the page a token that opens a members' room in the next minutes."""
-    claims = {
-        "user_id": request.user.pk,
-        "username": request.user.get_username(),
-        "exp": datetime.now(UTC) + TOKEN_LIFETIME,
-    }
-    return JsonResponse({"token": jwt.encode(claims, settings.SECRET_KEY, algorithm="HS256")})
+    """Return what ``room.js`` needs to know; in a members' room, people go by their user name."""
+    name = request.user.get_username() if room.members_only else None
+    return {"socketPath": room.socket_path, "name": name}

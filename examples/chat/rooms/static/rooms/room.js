@@ -17,6 +17,7 @@ const STATES = {
 const pageTitle = document.title;
 
 let here = null; // names in the room; null until the first list after a (re)connection
+let peopleVersion = 0;
 let unread = 0;
 
 const myName = config.name ?? (await rememberedName());
@@ -28,17 +29,17 @@ const connection = keepConnected({ address, onEvent, onState: showState });
 // ---------------------------------------------------------------- connection
 
 async function address() {
-  if (!config.tokenUrl) return socketAddress(config.socketPath, { name: myName });
-  const response = await fetch(config.tokenUrl);
-  if (response.redirected) location.reload(); // the session has ended: this page leads to the log-in
-  const { token } = await response.json();
-  return socketAddress(config.socketPath, { token });
+  if (!config.name) return socketAddress(config.socketPath, { name: myName });
+  // A room for members lets in who is logged in. If we are no more, this page leads to the log-in.
+  const page = await fetch(location.href, { method: "HEAD" });
+  if (page.redirected) location.reload();
+  return socketAddress(config.socketPath);
 }
 
 function onEvent(event) {
   if (event.type === "message") showMessage(event);
   else if (event.type === "history") showHistory(event.messages);
-  else if (event.type === "people") showPeople(event.names);
+  else if (event.type === "people") showPeople(event);
   else if (event.type === "error") problem.textContent = event.text;
 }
 
@@ -47,7 +48,7 @@ function showState(name, reason) {
   state.textContent = STATES[name];
   element("send").disabled = name !== "online";
   problem.textContent = reason ?? "";
-  if (name !== "online") here = null;
+  if (name !== "online") [here, peopleVersion] = [null, 0];
   if (name === "closed" && !config.name) localStorage.removeItem("name");
 }
 
@@ -68,7 +69,12 @@ function showMessage(message) {
 }
 
 function addMessage({ id, author, text, sent_at }) {
-  if (document.getElementById(`message-${id}`)) return; // the history after a reconnection repeats some
+  const known = document.getElementById(`message-${id}`);
+  if (known) {
+    // The history after a reconnection repeats some; and the admin may have corrected one.
+    known.querySelector(".text").textContent = text;
+    return;
+  }
   const item = create("li", author === myName ? "message mine" : "message");
   item.id = `message-${id}`;
   item.dataset.id = id;
@@ -118,7 +124,10 @@ document.addEventListener("visibilitychange", () => document.hidden || (isAtEnd(
 
 // -------------------------------------------------------------------- people
 
-function showPeople(names) {
+function showPeople({ names, version }) {
+  // Two processes may have told of two changes at once: the later one counts, whichever came first.
+  if (version < peopleVersion) return;
+  peopleVersion = version;
   for (const name of here ? names : []) if (!here.includes(name)) addNotice(`${name} joined`);
   for (const name of here ?? []) if (!names.includes(name)) addNotice(`${name} left`);
   here = names;

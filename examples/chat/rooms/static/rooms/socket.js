@@ -2,6 +2,7 @@
 
 const FIRST_DELAY = 500; // milliseconds, doubled at each failure
 const LONGEST_DELAY = 15_000;
+const LOGGED_OUT = 4401; // closed by the server's authentication
 
 /**
  * Keep a page connected, and connect again with growing delays when the connection is lost.
@@ -10,7 +11,7 @@ const LONGEST_DELAY = 15_000;
  * accepts only to say no, or to fail, has not let it in.
  *
  * @param {object} options
- * @param {() => string | Promise<string>} options.address Asked before every attempt, so that a token is fresh.
+ * @param {() => string | Promise<string>} options.address Asked before every attempt.
  * @param {(event: object) => void} options.onEvent Called with each JSON message.
  * @param {(state: "connecting" | "online" | "offline" | "closed", reason?: string) => void} options.onState
  * @returns {{ send: (data: object) => boolean }} `send` tells whether the message could be handed over.
@@ -40,7 +41,8 @@ export function keepConnected({ address, onEvent, onState }) {
     socket.onclose = ({ code, reason }) => {
       socket = null;
       // From 4000 up the application itself said no: trying again would not help.
-      if (code >= 4000) onState("closed", reason);
+      // (Who was logged out is not told to stay away: `address` knows what to do.)
+      if (code >= 4000 && code !== LOGGED_OUT) onState("closed", reason);
       else retryLater();
     };
   }
