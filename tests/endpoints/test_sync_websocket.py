@@ -38,12 +38,10 @@ INTERNAL = {
     "attach_task",
     "auser",  # without blocking, which `user` does here
     "bind",
-    "auser",
     "detach_task",
     "fail",
     "identify",
     "hub",
-    "identify",
     "iter_decoded",
     "receive_decoded",
     "reject_handshake",

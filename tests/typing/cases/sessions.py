@@ -50,7 +50,7 @@ async def asynchronously() -> None:
             assert_type(await ws.receive_json(type=Order), Order)
             async for message in ws:
                 assert_type(message, str | bytes)
-        client.websocket_connect("/ws").send_text("x")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+        client.websocket_connect("/ws").send_text("x")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
         """A connection that is not awaited is none."""
 
 
