@@ -102,6 +102,15 @@ def test_tls(lasting_server: Valkey, certificate: tuple[Path, Path]) -> None:
         make_broker(f"rediss://127.0.0.1:{relay.port}?ssl_cert_reqs=none", BoltSettings()).check()
 
 
+@pytest.mark.parametrize("url", ["redis://a..b:6379", "rediss://127.0.0.1:1?ssl_ca_certs=/no/such/file"])
+def test_what_the_library_does_not_expect(url: str) -> None:
+    broker = make_broker(url, BoltSettings(broker_timeout=0.5))
+    for use in (broker.check, lambda: broker.publish(message("room:1"))):
+        with pytest.raises(BrokerUnavailable, match="is unavailable"):
+            use()
+    asyncio.run(broker.stop())
+
+
 @pytest.mark.parametrize(
     "url", ["redis://127.0.0.1:1", "redis+sentinel://127.0.0.1:1/main", "redis+cluster://127.0.0.1:1"]
 )
