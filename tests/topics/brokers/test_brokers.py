@@ -63,6 +63,8 @@ def test_without_redis_py_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) ->
     [
         ("redis://user:p@ss@host:1/0?sentinel_password=x", "redis://host:1/0"),
         ("redis://:secret@a,b/0", "redis://a,b/0"),
+        ("redis://:a/b@host", "redis://host"),
+        ("redis://:a?b@host", "redis://***"),
         ("local://", "local://"),
         ("local:///run/x", "local:///run/x"),
     ],

@@ -10,6 +10,7 @@ def test_topics_and_patterns() -> None:
     interests.add("orders.*")
     interests.add("orders.*")
     assert len(interests) == 2
+    assert set(interests) == {"room:1", "orders.*"}
     assert "room:1" in interests
     assert "orders.1" in interests
     assert "room:2" not in interests

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
@@ -48,8 +46,11 @@ def make_broker(url: str, settings: BoltSettings) -> Broker:
 
 
 def redacted(url: str) -> str:
-    """Return a URL without user name, password and query: fit for a log."""
-    return re.sub(r"//[^/]*@", "//", url.partition("?")[0])
+    """Return a URL without user name, password and options: fit for a log."""
+    scheme, separator, rest = url.partition("://")
+    address, _, options = rest.partition("?")
+    # An @ among the options may end a password with an unescaped question mark.
+    return f"{scheme}{separator}" + ("***" if "@" in options else address.rpartition("@")[2])
 
 
 def _load(path: str) -> type[Broker]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from django_bolt.topics.names import is_pattern, matches
 
 __all__ = ["Interests"]
@@ -16,6 +18,9 @@ class Interests:
 
     def __len__(self) -> int:
         return len(self.topics) + len(self.patterns)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*self.topics, *self.patterns))
 
     def __contains__(self, topic: str) -> bool:
         return topic in self.topics or any(matches(pattern, topic) for pattern in self.patterns)

@@ -112,7 +112,7 @@ def test_a_node_dies_and_the_others_go_on(nodes: list[Valkey], broker: Broker, o
 
 
 def test_a_replica_takes_the_place_of_a_node() -> None:
-    with cluster(replicas=1) as nodes:
+    with cluster(replicas=1, patience=1000) as nodes:
         url = f"redis+cluster://{nodes[1].address},{nodes[2].address}"
         broker = make_broker(url, BoltSettings())
         with OtherProcess(url, BoltSettings()) as other:

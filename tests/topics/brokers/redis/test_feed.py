@@ -89,6 +89,23 @@ async def test_a_killed_server_gets_the_subscriptions_again(server: Valkey, serv
     assert serving.broker.status().outages == 1
 
 
+async def test_what_was_unsubscribed_in_an_outage_hides_nothing(server: Valkey, serving: Serving) -> None:
+    for name in ("orders.1", "or*", "orders.*"):
+        serving.broker.subscribe(name)
+    await serving.broker.synced()
+    server.suspend()
+    serving.broker.unsubscribe("orders.1")
+    serving.broker.unsubscribe("or*")
+    await asyncio.sleep(0.05)  # the commands are on their way
+    server.kill()
+    await until(lambda: not serving.broker.status().available)
+    server.start()
+    await until(lambda: serving.broker.status().available)
+    await serving.broker.synced("orders.*")
+    publish(server, "orders.1", "by the pattern")
+    assert await serving.data() == b"by the pattern"
+
+
 async def test_one_waits_through_an_outage(server: Valkey, serving: Serving) -> None:
     serving.broker.subscribe("room:1")
     await serving.broker.synced()

@@ -243,3 +243,22 @@ def test_credentials_are_not_told(server: Valkey, caplog: pytest.LogCaptureFixtu
     right.check()
     right.publish(message("room:1"))
     asyncio.run(right.stop())
+
+
+def test_a_mistake_of_ours_is_logged_and_the_next_publication_works(
+    server: Valkey,
+    broker: Broker,
+    other: OtherProcess,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("a mistake")
+
+    with monkeypatch.context() as context:
+        context.setattr("django_bolt.topics.brokers.redis.exchange.Exchange.publish", fail)
+        with pytest.raises(BrokerUnavailable, match="no answer"):
+            broker.publish(message("room:1", "lost"))
+    assert "a mistake" in caplog.text
+    broker.publish(message("room:1", "after"))
+    assert other.data(1) == [b"after"]

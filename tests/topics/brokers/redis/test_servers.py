@@ -18,10 +18,20 @@ from tests.topics.brokers.redis.relay import relaying
 from tests.topics.brokers.redis.valkey import Sentinels, Valkey, sentinels, wait_for
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def watched() -> Iterator[Sentinels]:
     with sentinels() as watched:
         yield watched
+
+
+def test_a_service_that_no_sentinel_knows(watched: Sentinels) -> None:
+    broker = make_broker(f"redis+sentinel://{watched.sentinel.address}/other", BoltSettings())
+    for use in (broker.check, lambda: broker.publish(message("room:1"))):
+        with pytest.raises(
+            BrokerUnavailable, match=f"no sentinel at {watched.sentinel.address} names .* 'other'"
+        ):
+            use()
+    asyncio.run(broker.stop())
 
 
 def test_sentinel_names_the_primary_and_the_next(watched: Sentinels) -> None:
@@ -48,16 +58,6 @@ def works(broker: object) -> bool:
     except BrokerUnavailable:
         return False
     return True
-
-
-def test_a_service_that_no_sentinel_knows(watched: Sentinels) -> None:
-    broker = make_broker(f"redis+sentinel://{watched.sentinel.address}/other", BoltSettings())
-    for use in (broker.check, lambda: broker.publish(message("room:1"))):
-        with pytest.raises(
-            BrokerUnavailable, match=f"no sentinel at {watched.sentinel.address} names .* 'other'"
-        ):
-            use()
-    asyncio.run(broker.stop())
 
 
 @pytest.fixture
@@ -100,6 +100,15 @@ def test_tls(lasting_server: Valkey, certificate: tuple[Path, Path]) -> None:
             with pytest.raises(BrokerUnavailable, match=r"(?i)certificate"):
                 make_broker(wrong, BoltSettings()).check()
         make_broker(f"rediss://127.0.0.1:{relay.port}?ssl_cert_reqs=none", BoltSettings()).check()
+
+
+@pytest.mark.parametrize("url", ["redis://a..b:6379", "rediss://127.0.0.1:1?ssl_ca_certs=/no/such/file"])
+def test_what_the_library_does_not_expect(url: str) -> None:
+    broker = make_broker(url, BoltSettings(broker_timeout=0.5))
+    for use in (broker.check, lambda: broker.publish(message("room:1"))):
+        with pytest.raises(BrokerUnavailable, match="is unavailable"):
+            use()
+    asyncio.run(broker.stop())
 
 
 @pytest.mark.parametrize(

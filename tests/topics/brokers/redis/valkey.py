@@ -96,16 +96,13 @@ def serving(*options: str) -> Iterator[Valkey]:
 
 
 @contextlib.contextmanager
-def cluster(size: int = 3, replicas: int = 0) -> Iterator[list[Valkey]]:
-    """A cluster whose nodes share the slots evenly; the replicas follow, that of the first node being the first."""
-    options = (
-        "--cluster-enabled",
-        "yes",
-        "--cluster-node-timeout",
-        "1000",
-        "--cluster-config-file",
-        "nodes.conf",
-    )
+def cluster(size: int = 3, replicas: int = 0, *, patience: int = 15_000) -> Iterator[list[Valkey]]:
+    """A cluster whose nodes share the slots evenly; the replicas follow, that of the first node being the first.
+
+    Nodes hold another for dead after so many milliseconds; with few, a busy machine breaks the links between them.
+    """
+    timing = ("--cluster-node-timeout", str(patience))
+    options = ("--cluster-enabled", "yes", *timing, "--cluster-config-file", "nodes.conf")
     nodes = [Valkey(*options) for _ in range(size + replicas)]
     try:
         for number, node in enumerate(nodes):

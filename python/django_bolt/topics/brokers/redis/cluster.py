@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 
 from redis.crc import key_slot
 from redis.exceptions import RedisError
@@ -16,6 +17,8 @@ from django_bolt.topics.brokers.redis.url import Address
 from django_bolt.topics.names import is_pattern
 
 __all__ = ["ClusterReceiver"]
+
+logger = logging.getLogger("django_bolt.topics")
 
 FINDING = "finding the nodes"
 TURN = 500
@@ -100,13 +103,15 @@ class ClusterReceiver(Receiver):
             self._is_stale.clear()
             try:
                 await asyncio.to_thread(self._servers.refresh)
-            except RedisError as error:
+                self._is_known = True
+                await self._follow()
+            except Exception as error:
+                if not isinstance(error, RedisError):
+                    logger.exception("Finding the nodes of %s failed", self._outage.address)
                 self._outage.begin(FINDING, error)
                 self._is_stale.set()
             else:
                 self._outage.end(FINDING)
-                self._is_known = True
-                await self._follow()
                 backoff.reset()
             await asyncio.sleep(backoff.pause())  # many hints come at once
 

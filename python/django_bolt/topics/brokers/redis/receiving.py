@@ -102,10 +102,10 @@ class Receiver:
 
     def on_restart(self, feed: Feed) -> None:
         """Wait for all answers again: the feed subscribes anew."""
-        lost = [name for name, its in self._feeds.items() if its is feed]
-        for name in lost:
+        self._pending.restart([name for name, its in self._feeds.items() if its is feed])
+        # Also of names that are not wanted any more, and whose answers will not come.
+        for name in [name for name in self._in_force if self._feeds.get(name) in (None, feed)]:
             self._in_force.discard(name)
-        self._pending.restart(lost)
         for name in self._pending.names():
             if name not in self._feeds:
                 self._pending.forget(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections import deque
@@ -18,6 +19,8 @@ from django_bolt.topics.brokers.redis.exchange import Entry, Exchange, Outcome, 
 from django_bolt.topics.brokers.redis.servers import Servers
 
 __all__ = ["Sender"]
+
+logger = logging.getLogger("django_bolt.topics")
 
 BATCH = 256
 """Publications sent at once."""
@@ -155,6 +158,17 @@ class Sender:
         self._changed.notify_all()
 
     def _run(self) -> None:
+        try:
+            self._work()
+        except Exception:
+            # The next publication starts another thread; who waits for one of these hears that nobody answers.
+            logger.exception("Publishing to %s failed", self._outage.address)
+            with self._changed:
+                self._thread = None
+                self._under_way = 0
+                self._exchange.close()
+
+    def _work(self) -> None:
         backoff = Backoff()
         while (batch := self._next_batch()) is not None:
             results = self._exchange.publish(batch)

@@ -69,9 +69,15 @@ class Servers:
         connection = self.make_connection(address)
         try:
             connection.connect()
-        except BaseException:
+        except RedisError:
             connection.disconnect()
             raise
+        except (
+            OSError,
+            ValueError,
+        ) as error:  # such as a certificate's file that is missing, or an impossible host
+            connection.disconnect()
+            raise RedisConnectionError(str(error)) from error
         return connection
 
     def make_connection(self, address: Address) -> Connection:

@@ -77,6 +77,10 @@ def parse_url(url: str) -> RedisURL:
     """
     scheme, _, rest = url.partition("://")
     rest, _, query = rest.partition("?")
+    if "@" in query:
+        raise ImproperlyConfigured(
+            "The URL in BOLT['BROKER'] has an @ after a question mark; in a password, write ? as %3F and @ as %40."
+        )
     family, _, kind = scheme.lower().partition("+")
     authority, _, path = rest.partition("/")
     credentials, _, hosts = authority.rpartition("@")
