@@ -274,6 +274,9 @@ class Reactor:
     def connections(self) -> list[Connection]:
         """The connections whose opening handshake has come and that have not ended."""
     @property
+    def pending(self) -> int:
+        """Number of connections whose request head is awaited, or that were refused and have not gone."""
+    @property
     def counters(self) -> dict[str, int]:
         """accepted, opened, closed, rejected, slow_consumers, protocol_errors, rate_limited, handshake_timeouts, ping_timeouts, compression_slices since start."""
     def close(self) -> None:

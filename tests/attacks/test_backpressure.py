@@ -51,6 +51,12 @@ def test_a_client_that_floods_and_does_not_read(measured: Server, path: str, flo
     assert bystander.slowest < 0.5
 
 
+def test_what_is_received_ahead_is_a_setting(servers: Servers) -> None:
+    with servers.get(INBOUND_LIMIT=FLOOD).open("/deaf") as peer:
+        message = frame(BINARY, bytes(60 * KIB))
+        assert peer.push(message, FLOOD // 2) >= FLOOD // 2, "what the default leaves in the kernel is less"
+
+
 def test_a_flood_of_pings_to_a_handler_that_does_not_receive_is_answered(measured: Server) -> None:
     """Control frames need no handler: with a client that reads, 64 MiB of pings pass through."""
     ping = frame(PING, bytes(125))

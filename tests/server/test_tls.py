@@ -123,6 +123,18 @@ async def test_those_who_wait_are_accepted_after_the_deadline_of_others(serve: S
     await until(lambda: not encrypted.outside, "the end of all handshakes")
 
 
+async def test_heads_that_are_awaited_count_with_them(serve: Serve) -> None:
+    encrypted = await serve(max_connections=2)
+    silent = [await encrypted.connect() for _ in range(2)]
+    await until(lambda: not encrypted.outside, "the end of the handshakes")
+    assert encrypted.server.reactor.pending == 2
+    waiting = asyncio.ensure_future(encrypted.connect())
+    await asyncio.wait({waiting}, timeout=0.3)
+    assert not waiting.done()
+    await silent[0].open()
+    await waiting
+
+
 async def test_without_descriptors_accepting_pauses(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

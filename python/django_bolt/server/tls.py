@@ -23,7 +23,7 @@ logger = logging.getLogger("django_bolt.server")
 MAX_ACCEPTS = 32
 """Connections accepted before others have their turn."""
 ACCEPT_RETRY = 0.1
-"""Seconds to wait when the process has no descriptor left for another connection."""
+"""Seconds to wait when there may be no more connections, or the process has no descriptor left for another."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,9 @@ def make_context(certificate: Certificate) -> ssl.SSLContext:
 class TLSListener:
     """Accepts TLS connections and hands their plain bytes to a reactor.
 
-    The reactor's limits cannot see connections in the TLS handshake, nor those that it has ended and whose last bytes
-    their clients have yet to take. When those are MAX_CONNECTIONS, others wait to be accepted.
+    The reactor cannot see connections in the TLS handshake, nor those that it has ended and whose last bytes their
+    clients have yet to take. When those are MAX_CONNECTIONS, with those whose request head it awaits, others wait to be
+    accepted.
 
     Args:
         reactor: Gets one end of a socket pair for each connection.
@@ -68,7 +69,7 @@ class TLSListener:
     def __init__(self, reactor: _core.Reactor, certificate: Certificate, settings: BoltSettings) -> None:
         self._context = make_context(certificate)
         self._settings = settings
-        self._surroundings = Surroundings(reactor, self._resume)
+        self._surroundings = Surroundings(reactor)
         self._listeners: list[socket.socket] = []
         self._paused: list[socket.socket] = []
         self._handshakes: set[asyncio.Task[None]] = set()
@@ -89,7 +90,7 @@ class TLSListener:
 
     def _accept(self, listener: socket.socket) -> None:
         for _ in range(MAX_ACCEPTS):
-            if len(self._surroundings.outside) >= self._settings.max_connections:
+            if self._is_full():
                 self._pause(listener)
                 return
             try:
@@ -102,12 +103,17 @@ class TLSListener:
             self._is_short_reported = False
             self._start_handshake(connection)
 
+    def _is_full(self) -> bool:
+        surroundings = self._surroundings
+        return len(surroundings.outside) + surroundings.reactor.pending >= self._settings.max_connections
+
     def _pause(self, listener: socket.socket) -> None:
-        asyncio.get_running_loop().remove_reader(listener)
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listener)
         self._paused.append(listener)
+        loop.call_later(ACCEPT_RETRY, self._resume)
 
     def _resume(self) -> None:
-        """Accept again, when something that kept us has gone."""
         paused, self._paused = self._paused, []
         for listener in paused:
             asyncio.get_running_loop().add_reader(listener, self._accept, listener)
@@ -117,7 +123,6 @@ class TLSListener:
             self._is_short_reported = True
             logger.error("Accepting TLS connections pauses: %s", error)
         self._pause(listener)
-        asyncio.get_running_loop().call_later(ACCEPT_RETRY, self._resume)
 
     def _start_handshake(self, connection: socket.socket) -> None:
         connection.setblocking(False)
@@ -140,4 +145,4 @@ class TLSListener:
             pass  # No TLS, or too slow, or gone: asyncio has ended it.
         finally:
             if client.transport is None:
-                self._surroundings.leave(client)
+                self._surroundings.outside.discard(client)

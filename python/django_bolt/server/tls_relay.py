@@ -6,7 +6,7 @@ import asyncio
 import logging
 import select
 import socket
-from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from django_bolt import _core
@@ -23,29 +23,19 @@ STALL_TIMEOUT = 30.0
 asyncio waits for the end of TLS itself. It may be longer than CLOSE_TIMEOUT, for slow downloads end like this, too."""
 
 
+@dataclass(eq=False)
 class Surroundings:
     """What the relays of a listener share.
 
-    Args:
-        reactor: Gets one end of a socket pair for each connection.
-        on_leave: Called when there is one less in `outside`.
-
     Attributes:
+        reactor: Gets one end of a socket pair for each connection.
         outside: Clients that are connected and that the reactor does not know: not yet, or not any more.
         buffer: What passes through the relays, one after the other.
     """
 
-    def __init__(self, reactor: _core.Reactor, on_leave: Callable[[], None]) -> None:
-        self.reactor = reactor
-        self.outside: set[Encrypted] = set()
-        self.buffer = memoryview(bytearray(BUFFER_SIZE))
-        self._on_leave = on_leave
-
-    def leave(self, client: Encrypted) -> None:
-        """Note that the reactor has a client, or that it is gone."""
-        if client in self.outside:
-            self.outside.remove(client)
-            self._on_leave()
+    reactor: _core.Reactor
+    outside: set[Encrypted] = field(default_factory=set)
+    buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(BUFFER_SIZE)))
 
 
 class _End(asyncio.BufferedProtocol):
@@ -149,7 +139,7 @@ class Encrypted(_End):
         encrypted.pause_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.surroundings.leave(self)
+        self.surroundings.outside.discard(self)
         super().connection_lost(error)
 
     def end(self, transport: asyncio.Transport, error: Exception | None) -> None:
@@ -177,7 +167,7 @@ class Encrypted(_End):
             outer.close()
             return
         self.other = plain
-        self.surroundings.leave(self)
+        self.surroundings.outside.discard(self)
         peer = self.transport.get_extra_info("peername")
         client = (peer[0], peer[1]) if isinstance(peer, tuple) else None
         self.surroundings.reactor.adopt(outer.detach(), client=client, is_secure=True)

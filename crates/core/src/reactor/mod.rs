@@ -322,6 +322,11 @@ impl Reactor {
     }
 
     #[getter]
+    fn pending(&self, py: Python<'_>) -> usize {
+        self.entries.borrow_mut(py).pending()
+    }
+
+    #[getter]
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (counters, slices) = {
             let queues = self.queues.borrow_mut(py);
