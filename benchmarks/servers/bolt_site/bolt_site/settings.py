@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 DEBUG = False
@@ -13,3 +14,6 @@ USE_TZ = True
 
 # The idle scenario holds 10,000 connections, the default limit; the probe of the port needs room too.
 BOLT: dict[str, Any] = {"MAX_CONNECTIONS": 20_000}
+# A Valkey that servers/with_valkey.py has started.
+if "BENCHMARK_BROKER" in os.environ:
+    BOLT["BROKER"] = os.environ["BENCHMARK_BROKER"]
