@@ -1,9 +1,10 @@
 //! The limit: what a machine's kernel lets one thread do. A server with an event loop and frames, and nothing else.
 //!
 //! It accepts every opening handshake. On `/ws/broadcast` and `/ws/topic` each message goes to all connections of these
-//! paths, on `/ws/echo` it comes back with the prefix in front, on every other path as it came. It does what the generator needs and no more: frames are
-//! answered one by one (so a fragmented message comes back in the same fragments), UTF-8 is not checked, nothing is
-//! limited, there are no timers. A real server cannot be faster than this by doing more.
+//! paths, on `/ws/echo` it comes back with the prefix in front, on every other path as it came. It does what the
+//! generator needs and no more: frames are answered one by one (so a fragmented message comes back in the same
+//! fragments), UTF-8 is not checked, nothing is limited, there are no timers. A real server cannot be faster than this
+//! by doing more.
 
 use std::io::{self, Read};
 use std::net::SocketAddr;

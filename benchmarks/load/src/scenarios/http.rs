@@ -60,7 +60,7 @@ impl Report {
 ///
 /// # Errors
 ///
-/// When sockets cannot be made.
+/// When sockets cannot be made, or all connections have failed.
 pub fn run(options: &Options) -> io::Result<Report> {
     let mut load = Load::new(options)?;
     load.request_until(Instant::now() + options.warmup)?;
@@ -151,8 +151,14 @@ impl Load {
         let mut events = Events::with_capacity(1024);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.clients.iter().flatten().next().is_none() {
+            if left.is_zero() {
                 return Ok(());
+            }
+            if self.clients.iter().flatten().next().is_none() {
+                let first = self.failures.first.as_deref().unwrap_or_default();
+                return Err(io::Error::other(format!(
+                    "no connection is left; the first failure: {first}"
+                )));
             }
             match self.poll.poll(&mut events, Some(left)) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),

@@ -9,6 +9,8 @@ DEBUG = False
 ALLOWED_HOSTS = ["*"]
 SECRET_KEY = "only-for-benchmarks-on-the-loopback-interface"
 INSTALLED_APPS = ["django_bolt"]
+# It sets Content-Length, as in every project that `startproject` makes.
+MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
 ROOT_URLCONF = "bolt_site.urls"
 USE_TZ = True
 
