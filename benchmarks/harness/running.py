@@ -104,7 +104,7 @@ class Bench:
             process = subprocess.Popen(
                 self.server_command(server, port, workers),
                 cwd=server.directory,
-                env={**os.environ, **server.environ()},
+                env=server.environ(),
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

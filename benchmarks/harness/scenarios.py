@@ -38,7 +38,7 @@ class Scenario:
 
 def token() -> str:
     """Return a JSON Web Token of user 42, signed with HS256, that expires in the year 2100."""
-    parts = [{"alg": "HS256", "typ": "JWT"}, {"user_id": 42, "exp": 4_102_444_800}]
+    parts = [{"alg": "HS256", "typ": "JWT"}, {"user_id": 42, "sub": "42", "exp": 4_102_444_800}]
     signed = b".".join(encoded(json.dumps(part, separators=(",", ":")).encode()) for part in parts)
     return (signed + b"." + encoded(hmac.digest(SECRET, signed, hashlib.sha256))).decode()
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from harness.environments import HERE, node_modules, python_of
 
 SITES = HERE / "servers"
 LOOPBACK = "127.0.0.1:{port}"
+OF_THIS_PYTHON = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "DJANGO_SETTINGS_MODULE"}
 
 PEER = frozenset({"echo", "broadcast", "binary", "json"})
 JWT = frozenset({"jwt"})
@@ -34,7 +36,6 @@ class Server:
     directory: Path = SITES
     uses_node: bool = False
     notes: str = ""
-    variables: dict[str, str] = field(default_factory=dict, hash=False)
 
     @cached_property
     def python(self) -> Path:
@@ -47,8 +48,9 @@ class Server:
         return [part.format(**values) for part in shlex.split(self.command)]
 
     def environ(self) -> dict[str, str]:
-        """Return variables of the environment to set."""
-        return {**self.variables, "NODE_PATH": str(node_modules())} if self.uses_node else self.variables
+        """Return the variables to run it with; those that lead to another Python's packages are for its own only."""
+        inherited = {k: v for k, v in os.environ.items() if self.environment is None or k not in OF_THIS_PYTHON}
+        return {**inherited, "NODE_PATH": str(node_modules())} if self.uses_node else inherited
 
 
 UVICORN = (
