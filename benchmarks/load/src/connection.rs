@@ -8,20 +8,29 @@
 //! Answers are compared with the table of expected frames where they arrive. At the first byte that
 //! differs, the frame goes through the parser: it may be a Ping, a Close, or an answer in fragments.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, Read};
 
 use mio::event::Event;
 use mio::net::TcpStream;
 
+use crate::compression::Inflater;
 use crate::handshake::{check_response, Request};
 use crate::messages::Messages;
 use crate::outbox::Outbox;
-use crate::wire::{opcode, parse_header, push_client_frame, Header};
+use crate::wire::{opcode, parse_extended_header, push_client_frame, Header, RSV1};
 
 /// Masks control frames; those of the messages are in the table.
 const CONTROL_MASKING_KEY: [u8; 4] = [0x5A, 0x96, 0xC3, 0x3C];
 const NORMAL_CLOSURE: u16 = 1000;
+/// Bytes by which a compressed message may be longer than it was.
+const INCOMPRESSIBLE: usize = 1024;
+
+thread_local! {
+    /// One for all connections: no message refers to another.
+    static INFLATER: RefCell<Inflater> = RefCell::default();
+}
 
 /// Why a connection failed.
 #[derive(Debug)]
@@ -69,6 +78,8 @@ pub struct Progress {
     pub opened: bool,
     /// Answers received, all of them right.
     pub answers: usize,
+    /// Pings received, and answered.
+    pub pings: usize,
     /// The closing handshake that we started is complete, and the stream has ended.
     pub ended: bool,
 }
@@ -81,18 +92,37 @@ enum State {
     Closed,
 }
 
+/// What has come of a message.
+#[derive(Debug)]
+struct Fragments {
+    payload: Vec<u8>,
+    compressed: bool,
+}
+
+impl Fragments {
+    /// Whether this is the whole of `expected`.
+    fn is(self, expected: &[u8]) -> bool {
+        if !self.compressed {
+            return self.payload == expected;
+        }
+        let plain = INFLATER.with_borrow_mut(|inflater| inflater.inflate(self.payload, expected.len()));
+        plain.is_some_and(|plain| plain == expected)
+    }
+}
+
 /// A connection.
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
     state: State,
     accept_key: String,
+    compressed: bool,
     /// Bytes that the kernel has not taken yet; at first those of the request.
     unsent: Outbox,
     /// Bytes of an incomplete response head, or of an incomplete frame that is not the expected one.
     unread: Vec<u8>,
     /// Payload of the message whose fragments are arriving.
-    fragments: Option<Vec<u8>>,
+    fragments: Option<Fragments>,
     /// Number in the ring of the next message to send.
     next_message: usize,
     /// Number in the ring of the next answer.
@@ -111,6 +141,7 @@ impl Connection {
             stream,
             state: State::Opening,
             accept_key: request.accept_key,
+            compressed: request.compressed,
             unsent: Outbox::new(request.head),
             unread: Vec::new(),
             fragments: None,
@@ -286,7 +317,7 @@ impl Connection {
         let unread = std::mem::take(&mut self.unread);
         let mut position = 0;
         if self.state == State::Opening {
-            match check_response(&unread, &self.accept_key).map_err(Failure::Handshake)? {
+            match check_response(&unread, &self.accept_key, self.compressed).map_err(Failure::Handshake)? {
                 Some(length) => position = length,
                 None => {
                     self.unread = unread;
@@ -307,14 +338,18 @@ impl Connection {
 
     /// Returns the header at the start of `bytes` if its whole frame is there.
     fn next_frame(&self, bytes: &[u8], messages: &Messages) -> Result<Option<Header>, Failure> {
-        let Some(header) = parse_header(bytes).map_err(|error| Failure::Protocol(error.0))? else {
+        let allowed = if messages.compressed { RSV1 } else { 0 };
+        let Some(header) =
+            parse_extended_header(bytes, allowed).map_err(|error| Failure::Protocol(error.0))?
+        else {
             return Ok(None);
         };
         if header.masking_key.is_some() {
             return Err(Failure::Protocol("the server masked a frame (section 5.1)"));
         }
-        let before = self.fragments.as_ref().map_or(0, Vec::len);
-        if !header.is_control() && before + header.payload_length > messages.answer_payload(0).len() {
+        let before = self.fragments.as_ref().map_or(0, |message| message.payload.len());
+        let most = messages.answer_payload(0).len() + if messages.compressed { INCOMPRESSIBLE } else { 0 };
+        if !header.is_control() && before + header.payload_length > most {
             return Err(Failure::Mismatch);
         }
         Ok((bytes.len() >= header.frame_length()).then_some(header))
@@ -331,7 +366,10 @@ impl Connection {
             return Err(Failure::Protocol("a frame after Close (section 5.5.1)"));
         }
         match header.opcode() {
-            opcode::PING => self.send_control(opcode::PONG, payload),
+            opcode::PING => {
+                progress.pings += 1;
+                self.send_control(opcode::PONG, payload)
+            }
             opcode::PONG => Ok(()),
             opcode::CLOSE => self.receive_close(payload),
             _ => self.receive_data(header, payload, messages, progress),
@@ -363,16 +401,20 @@ impl Connection {
         if self.outstanding == 0 {
             return Err(Failure::Unsolicited);
         }
-        let mut message = self.fragments.take().unwrap_or_default();
-        message.extend_from_slice(payload);
+        let mut message = self.fragments.take().unwrap_or_else(|| Fragments {
+            payload: Vec::new(),
+            compressed: header.is_compressed(),
+        });
+        message.payload.extend_from_slice(payload);
+        let expected = messages.answer_payload(self.next_answer);
         let opcode_is_right =
             matches!(header.opcode(), opcode::CONTINUATION) || header.opcode() == messages.opcode;
-        if !opcode_is_right || !messages.answer_payload(self.next_answer).starts_with(&message) {
+        if !opcode_is_right || !(message.compressed || expected.starts_with(&message.payload)) {
             return Err(Failure::Mismatch);
         }
         if !header.is_final() {
             self.fragments = Some(message);
-        } else if message.len() == messages.answer_payload(self.next_answer).len() {
+        } else if message.is(expected) {
             self.count_answers(1, messages, progress);
         } else {
             return Err(Failure::Mismatch);
@@ -395,14 +437,15 @@ impl Connection {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::messages::Shape;
+    use crate::messages::{Content, Shape};
     use crate::wire::push_server_frame;
 
     fn messages() -> Messages {
         Messages::new(&Shape {
             size: 32,
             prefix: b"Echo: ".to_vec(),
-            binary: false,
+            content: Content::Text,
+            compressed: false,
             in_flight: 8,
         })
     }
@@ -415,6 +458,7 @@ mod tests {
         let request = Request {
             head: Vec::new(),
             accept_key: String::new(),
+            compressed: false,
         };
         let mut connection = Connection::new(TcpStream::from_std(stream), request, 250);
         connection.state = State::Open;

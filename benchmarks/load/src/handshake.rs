@@ -4,6 +4,7 @@ use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
 use sha1::{Digest, Sha1};
 
+use crate::compression::OFFER;
 use crate::random::Random;
 use crate::target::Target;
 
@@ -18,6 +19,8 @@ pub struct Request {
     pub head: Vec<u8>,
     /// Value that `Sec-WebSocket-Accept` must have.
     pub accept_key: String,
+    /// Whether permessage-deflate was offered, so that the server must accept it.
+    pub compressed: bool,
 }
 
 impl Request {
@@ -33,10 +36,14 @@ impl Request {
             head.push_str(line);
             head.push_str("\r\n");
         }
+        if target.compressed {
+            head.push_str(&format!("Sec-WebSocket-Extensions: {OFFER}\r\n"));
+        }
         head.push_str("\r\n");
         Self {
             head: head.into_bytes(),
             accept_key: accept_key(key.as_bytes()),
+            compressed: target.compressed,
         }
     }
 }
@@ -52,7 +59,7 @@ pub fn accept_key(key: &[u8]) -> String {
 /// # Errors
 ///
 /// A text that says which condition of section 4.1 the answer breaks.
-pub fn check_response(bytes: &[u8], accept_key: &str) -> Result<Option<usize>, String> {
+pub fn check_response(bytes: &[u8], accept_key: &str, compressed: bool) -> Result<Option<usize>, String> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     let length = match response.parse(bytes) {
@@ -62,12 +69,16 @@ pub fn check_response(bytes: &[u8], accept_key: &str) -> Result<Option<usize>, S
         Err(error) => return Err(format!("response head: {error}")),
     };
     match response.code {
-        Some(101) => check_response_headers(response.headers, accept_key).map(|()| Some(length)),
+        Some(101) => check_response_headers(response.headers, accept_key, compressed).map(|()| Some(length)),
         code => Err(format!("refused with HTTP {}", code.unwrap_or_default())),
     }
 }
 
-fn check_response_headers(headers: &[httparse::Header<'_>], accept_key: &str) -> Result<(), String> {
+fn check_response_headers(
+    headers: &[httparse::Header<'_>],
+    accept_key: &str,
+    compressed: bool,
+) -> Result<(), String> {
     if !has_token(headers, "Upgrade", "websocket") {
         return Err("no \"Upgrade: websocket\" in the response".to_owned());
     }
@@ -77,12 +88,31 @@ fn check_response_headers(headers: &[httparse::Header<'_>], accept_key: &str) ->
     if field(headers, "Sec-WebSocket-Accept") != Some(accept_key.as_bytes()) {
         return Err("Sec-WebSocket-Accept does not fit the key".to_owned());
     }
-    for name in ["Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol"] {
-        if field(headers, name).is_some_and(|value| !value.is_empty()) {
-            return Err(format!("{name} in the response was never offered"));
+    let given = |name| field(headers, name).filter(|value| !value.is_empty());
+    if given("Sec-WebSocket-Protocol").is_some() {
+        return Err("Sec-WebSocket-Protocol in the response was never offered".to_owned());
+    }
+    check_extensions(given("Sec-WebSocket-Extensions"), compressed)
+}
+
+/// Wants what was offered: permessage-deflate without context takeover of the server, or nothing.
+fn check_extensions(value: Option<&[u8]>, compressed: bool) -> Result<(), String> {
+    match value.map(String::from_utf8_lossy) {
+        None if compressed => Err("the server does not compress".to_owned()),
+        None => Ok(()),
+        Some(_) if !compressed => {
+            Err("Sec-WebSocket-Extensions in the response was never offered".to_owned())
+        }
+        Some(text) => {
+            let mut parts = text.split(';').map(str::trim);
+            let name = parts.next();
+            let agreed =
+                name == Some("permessage-deflate") && parts.any(|part| part == "server_no_context_takeover");
+            agreed
+                .then_some(())
+                .ok_or_else(|| format!("not the compression that was offered: {text}"))
         }
     }
-    Ok(())
 }
 
 /// What a server needs of a request.
@@ -168,21 +198,38 @@ mod tests {
             (accepted.length, accepted.resource.as_str()),
             (request.head.len(), "/ws?a=b")
         );
-        let checked = check_response(&accepted.response, &request.accept_key);
+        let checked = check_response(&accepted.response, &request.accept_key, false);
         assert_eq!(checked, Ok(Some(accepted.response.len())));
     }
 
     #[test]
     fn wrong_answers_are_refused() {
         assert!(matches!(
-            check_response(response("key", "").as_bytes(), "key"),
+            check_response(response("key", "").as_bytes(), "key", false),
             Ok(Some(_))
         ));
-        assert_eq!(check_response(b"HTTP/1.1 101 Swi", "key"), Ok(None));
-        assert!(check_response(response("other", "").as_bytes(), "key").is_err());
+        assert_eq!(check_response(b"HTTP/1.1 101 Swi", "key", false), Ok(None));
+        assert!(check_response(response("other", "").as_bytes(), "key", false).is_err());
         let extension = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
-        assert!(check_response(response("key", extension).as_bytes(), "key").is_err());
-        assert!(check_response(b"HTTP/1.1 404 Not Found\r\n\r\n", "key").is_err());
-        assert!(check_response(b"HTTP/1.1 101 OK\r\nUpgrade: websocket\r\n\r\n", "key").is_err());
+        assert!(check_response(response("key", extension).as_bytes(), "key", false).is_err());
+        assert!(check_response(b"HTTP/1.1 404 Not Found\r\n\r\n", "key", false).is_err());
+        assert!(check_response(b"HTTP/1.1 101 OK\r\nUpgrade: websocket\r\n\r\n", "key", false).is_err());
+    }
+
+    #[test]
+    fn compression_is_what_was_offered() {
+        let plain = response("key", "");
+        assert!(check_response(plain.as_bytes(), "key", true).is_err());
+        for (parameters, good) in [("; server_no_context_takeover", true), ("", false)] {
+            let text = response(
+                "key",
+                &format!("Sec-WebSocket-Extensions: permessage-deflate{parameters}\r\n"),
+            );
+            assert_eq!(
+                check_response(text.as_bytes(), "key", true).is_ok(),
+                good,
+                "{parameters}"
+            );
+        }
     }
 }

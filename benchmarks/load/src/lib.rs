@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod compression;
 pub mod connection;
 pub mod handshake;
 pub mod histogram;

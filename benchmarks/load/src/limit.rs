@@ -1,9 +1,10 @@
 //! The limit: what a machine's kernel lets one thread do. A server with an event loop and frames, and nothing else.
 //!
-//! It accepts every opening handshake. On `/ws/broadcast` each message goes to all connections of that path, on every
-//! other path it comes back with the prefix in front. It does what the generator needs and no more: frames are
-//! answered one by one (so a fragmented message comes back in the same fragments), UTF-8 is not checked, nothing is
-//! limited, there are no timers. A real server cannot be faster than this by doing more.
+//! It accepts every opening handshake. On `/ws/broadcast` and `/ws/topic` each message goes to all connections of these
+//! paths, on `/ws/echo` it comes back with the prefix in front, on every other path as it came. It does what the
+//! generator needs and no more: frames are answered one by one (so a fragmented message comes back in the same
+//! fragments), UTF-8 is not checked, nothing is limited, there are no timers. A real server cannot be faster than this
+//! by doing more.
 
 use std::io::{self, Read};
 use std::net::SocketAddr;
@@ -23,12 +24,14 @@ const BACKLOG: i32 = 4096;
 const SCRATCH_SIZE: usize = 1 << 18;
 /// Reads from one connection before the others have their turn; matters only to large messages.
 const READS_PER_TURN: usize = 4;
-const BROADCAST: &str = "/ws/broadcast";
+const BROADCAST: [&str; 2] = ["/ws/broadcast", "/ws/topic"];
+const ECHO: &str = "/ws/echo";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Opening,
     Echo,
+    PlainEcho,
     Broadcast,
 }
 
@@ -273,11 +276,10 @@ fn take(client: &mut Client, bytes: &[u8], prefix: &[u8], output: &mut Output) -
             return Ok(0);
         };
         position = accepted.length;
-        let is_broadcast = accepted.resource.split('?').next() == Some(BROADCAST);
-        client.state = if is_broadcast {
-            State::Broadcast
-        } else {
-            State::Echo
+        client.state = match accepted.resource.split('?').next() {
+            Some(path) if BROADCAST.contains(&path) => State::Broadcast,
+            Some(ECHO) => State::Echo,
+            _ => State::PlainEcho,
         };
         output.own.extend_from_slice(&accepted.response);
     }
@@ -303,7 +305,9 @@ fn answer(client: &mut Client, header: &Header, payload: &[u8], prefix: &[u8], o
         _ if client.state == State::Broadcast => {
             push_answer(&mut output.everybody, header.first_byte, &[], header, payload);
         }
-        opcode::CONTINUATION => push_answer(&mut output.own, header.first_byte, &[], header, payload),
+        _ if header.opcode() == opcode::CONTINUATION || client.state == State::PlainEcho => {
+            push_answer(&mut output.own, header.first_byte, &[], header, payload);
+        }
         _ => push_answer(&mut output.own, header.first_byte, prefix, header, payload),
     }
 }

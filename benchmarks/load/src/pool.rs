@@ -43,6 +43,8 @@ impl Failures {
 pub struct Pool {
     /// What went wrong so far.
     pub failures: Failures,
+    /// Pings received, and answered.
+    pub pings: usize,
     messages: Messages,
     target: Target,
     poll: Poll,
@@ -60,6 +62,7 @@ impl Pool {
     pub fn new(target: Target, messages: Messages, count: usize) -> io::Result<Self> {
         Ok(Self {
             failures: Failures::default(),
+            pings: 0,
             messages,
             target,
             poll: Poll::new()?,
@@ -162,6 +165,18 @@ impl Pool {
         }
     }
 
+    /// Takes the events that are there, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// When the poller fails.
+    pub fn poll_now(&mut self, events: &mut Events) -> io::Result<()> {
+        match self.poll.poll(events, Some(Duration::ZERO)) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Lets the connection of `event` do what it can; returns its place with what came of it.
     pub fn handle(&mut self, event: &Event) -> (usize, Progress) {
         let index = event.token().0;
@@ -170,6 +185,7 @@ impl Pool {
         };
         let outcome = connection.handle(event, &self.messages, &mut self.scratch);
         let progress = self.keep(index, outcome).unwrap_or_default();
+        self.pings += progress.pings;
         if progress.ended {
             self.connections[index] = None;
         }

@@ -31,6 +31,8 @@ pub struct CpuTime {
     pub used: f64,
     /// Seconds in which the main thread could have run, but something else had its core.
     pub waited: f64,
+    /// Seconds in which the cores that the processes may use ran anything at all, as far as asked for.
+    pub busy: f64,
 }
 
 /// Memory of a process and its descendants, in bytes.
@@ -71,7 +73,10 @@ pub fn memory(pid: u32) -> io::Result<Memory> {
 ///
 /// When `/proc` cannot be read.
 pub fn cpu_time(pid: u32) -> io::Result<CpuTime> {
-    let mut total = CpuTime::default();
+    let mut total = CpuTime {
+        busy: busy(pid)?,
+        ..CpuTime::default()
+    };
     for pid in family(pid)? {
         total.used += stat(pid)?.ticks as f64 / rustix::param::clock_ticks_per_second() as f64;
         total.waited += waited(pid)?;
@@ -90,6 +95,7 @@ pub fn own_cpu_time() -> io::Result<CpuTime> {
     Ok(CpuTime {
         used,
         waited: waited(std::process::id())?,
+        busy: 0.0,
     })
 }
 
@@ -101,6 +107,42 @@ fn waited(pid: u32) -> io::Result<f64> {
         .nth(1)
         .and_then(|field| field.parse::<f64>().ok());
     Ok(nanoseconds.unwrap_or_default() / 1e9)
+}
+
+/// Seconds in which the cores that `pid` may use ran a process.
+fn busy(pid: u32) -> io::Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let allowed = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    let cores = parse_cores(allowed.unwrap_or_default());
+    let ticks = busy_ticks(&fs::read_to_string("/proc/stat")?, &cores);
+    Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
+
+/// Reads a list of cores such as "0,2-3".
+fn parse_cores(list: &str) -> Vec<u32> {
+    let mut cores = Vec::new();
+    for part in list.trim().split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        if let (Ok(first), Ok(last)) = (first.parse::<u32>(), last.parse()) {
+            cores.extend(first..=last);
+        }
+    }
+    cores
+}
+
+/// Sums user, nice and system time of the cores; proc(5) has them as the first three fields.
+fn busy_ticks(stat: &str, cores: &[u32]) -> u64 {
+    let of_line = |line: &str| -> Option<u64> {
+        let mut fields = line.strip_prefix("cpu")?.split_ascii_whitespace();
+        let core: u32 = fields.next()?.parse().ok()?;
+        let time = fields.take(3).filter_map(|field| field.parse::<u64>().ok());
+        cores.contains(&core).then(|| time.sum())
+    };
+    // The first line is that of all cores together, and its name no number follows.
+    let per_core = stat.lines().filter(|line| !line.starts_with("cpu "));
+    per_core.filter_map(of_line).sum()
 }
 
 fn parse_rollup(text: &str) -> Memory {
@@ -178,6 +220,13 @@ mod tests {
         let text = "7 (a) b (c) S 3 7 7 0 -1 4194304 100 0 0 0 25 17 0 0 20 0 1 0 500";
         let stat = parse_stat(text).unwrap();
         assert_eq!((stat.parent, stat.ticks), (3, 42));
+    }
+
+    #[test]
+    fn cores_are_summed() {
+        assert_eq!(parse_cores("\t0,2-3\n"), [0, 2, 3]);
+        let stat = "cpu  9 9 9 9\ncpu0 1 2 3 90\ncpu1 5 5 5 5\ncpu2 10 0 0 0\nintr 7\n";
+        assert_eq!(busy_ticks(stat, &[0, 2]), 16);
     }
 
     #[test]

@@ -30,12 +30,20 @@ pub struct Usage {
     pub server_cpu_seconds: Option<f64>,
     /// The same as a share.
     pub server_utilisation: Option<f64>,
-    /// Share in which the server could have run, but something else had its core.
+    /// Share in which the server could have run, but something else than its own processes had its core.
     pub server_waited: Option<f64>,
     /// The generator was saturated and the server, as far as known, was not: the result says nothing about it.
     pub generator_bound: bool,
     /// Something else took a noticeable share of a core: the result is too low.
     pub disturbed: bool,
+}
+
+impl Usage {
+    /// Whether the server was saturated, as far as known.
+    #[must_use]
+    pub fn server_saturated(&self) -> bool {
+        self.server_utilisation.is_some_and(|share| share >= SATURATED)
+    }
 }
 
 /// Measures a `Usage`.
@@ -77,6 +85,10 @@ impl Stopwatch {
             .zip(after)
             .map(|(before, after)| difference(before, after));
         let server_or_none = server.unwrap_or_default();
+        // Processes of one server wait for one another, which is no disturbance: it is no more than others took.
+        let server_lost = server_or_none
+            .waited
+            .min((server_or_none.busy - server_or_none.used).max(0.0));
         let server_saturated = server_or_none.used / seconds >= SATURATED;
         Ok(Usage {
             seconds: round(seconds, 4),
@@ -85,9 +97,9 @@ impl Stopwatch {
             generator_waited: round(own.waited / seconds, 3),
             server_cpu_seconds: server.map(|time| round(time.used, 2)),
             server_utilisation: server.map(|time| round(time.used / seconds, 3)),
-            server_waited: server.map(|time| round(time.waited / seconds, 3)),
+            server_waited: server.map(|_| round(server_lost / seconds, 3)),
             generator_bound: own.used / seconds >= SATURATED && !server_saturated,
-            disturbed: own.waited.max(server_or_none.waited) / seconds >= DISTURBED,
+            disturbed: own.waited.max(server_lost) / seconds >= DISTURBED,
         })
     }
 }
@@ -96,6 +108,7 @@ fn difference(before: CpuTime, after: CpuTime) -> CpuTime {
     CpuTime {
         used: after.used - before.used,
         waited: after.waited - before.waited,
+        busy: after.busy - before.busy,
     }
 }
 

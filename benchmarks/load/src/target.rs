@@ -20,11 +20,13 @@ pub struct Target {
     pub resource: String,
     /// Header fields to send besides those of the handshake.
     pub headers: Vec<String>,
+    /// Whether to offer permessage-deflate.
+    pub compressed: bool,
     address: SocketAddr,
 }
 
 impl Target {
-    /// Parses `ws://host[:port][/path][?query]` and resolves its host.
+    /// Parses `ws://host[:port][/path][?query]`, or the same with `http://`, and resolves its host.
     ///
     /// # Errors
     ///
@@ -32,7 +34,8 @@ impl Target {
     pub fn resolve(url: &str, headers: &[String]) -> io::Result<Self> {
         let rest = url
             .strip_prefix("ws://")
-            .ok_or_else(|| invalid(format!("not a ws:// URL: {url}")))?;
+            .or_else(|| url.strip_prefix("http://"))
+            .ok_or_else(|| invalid(format!("not a ws:// or http:// URL: {url}")))?;
         let split = rest.find(['/', '?']).unwrap_or(rest.len());
         let (host, resource) = rest.split_at(split);
         let slash = if resource.starts_with('/') { "" } else { "/" };
@@ -45,6 +48,7 @@ impl Target {
                 .iter()
                 .map(|line| check_header(line))
                 .collect::<io::Result<_>>()?,
+            compressed: false,
             address: address.ok_or_else(|| invalid(format!("no address for {host}")))?,
         })
     }
@@ -124,7 +128,8 @@ mod tests {
             "/?a=1"
         );
         assert_eq!(Target::resolve("ws://127.0.0.1", &[]).unwrap().address.port(), 80);
-        assert!(Target::resolve("http://127.0.0.1", &[]).is_err());
+        assert_eq!(Target::resolve("http://127.0.0.1/a", &[]).unwrap().resource, "/a");
+        assert!(Target::resolve("wss://127.0.0.1", &[]).is_err());
         assert!(Target::resolve("ws://127.0.0.1", &["nonsense".to_owned()]).is_err());
     }
 

@@ -18,6 +18,9 @@ pub mod opcode {
     pub const PONG: u8 = 0xA;
 }
 
+/// Reserved bit of the first byte that says "compressed" (RFC 7692 section 6).
+pub const RSV1: u8 = 0x40;
+
 const FINAL: u8 = 0x80;
 const RESERVED: u8 = 0x70;
 const MASKED: u8 = 0x80;
@@ -46,6 +49,12 @@ impl Header {
     #[must_use]
     pub const fn opcode(&self) -> u8 {
         self.first_byte & 0x0F
+    }
+
+    /// Whether the message that begins with this frame is compressed (RFC 7692 section 6).
+    #[must_use]
+    pub const fn is_compressed(&self) -> bool {
+        self.first_byte & RSV1 != 0
     }
 
     /// Whether the frame is a control frame (RFC 6455 section 5.5).
@@ -78,6 +87,15 @@ impl fmt::Display for BadHeader {
 /// `BadHeader` for reserved bits or opcodes, a length that is not minimal, and a control frame that is
 /// fragmented or longer than 125 bytes.
 pub fn parse_header(bytes: &[u8]) -> Result<Option<Header>, BadHeader> {
+    parse_extended_header(bytes, 0)
+}
+
+/// As `parse_header`, where extensions have given the reserved bits `allowed` a meaning.
+///
+/// # Errors
+///
+/// As `parse_header`.
+pub fn parse_extended_header(bytes: &[u8], allowed: u8) -> Result<Option<Header>, BadHeader> {
     let [first_byte, second_byte, ..] = *bytes else {
         return Ok(None);
     };
@@ -90,7 +108,7 @@ pub fn parse_header(bytes: &[u8]) -> Result<Option<Header>, BadHeader> {
         length: 2 + length,
         payload_length,
     };
-    check_header(&header)?;
+    check_header(&header, allowed)?;
     if second_byte & MASKED != 0 {
         let Some(key) = bytes.get(header.length..).and_then(<[u8]>::first_chunk::<4>) else {
             return Ok(None);
@@ -125,8 +143,8 @@ fn parse_length(short: u8, rest: &[u8]) -> Result<Option<(usize, usize)>, BadHea
     }
 }
 
-fn check_header(header: &Header) -> Result<(), BadHeader> {
-    if header.first_byte & RESERVED != 0 {
+fn check_header(header: &Header, allowed: u8) -> Result<(), BadHeader> {
+    if header.first_byte & RESERVED & !allowed != 0 {
         return Err(BadHeader(
             "a reserved bit is set and no extension was negotiated (section 5.2)",
         ));

@@ -6,15 +6,12 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::{DRAIN, SETTLE};
+use super::{DRAIN, SETTLE, STRIDE};
 use crate::histogram::Histogram;
-use crate::messages::{Messages, Shape};
+use crate::messages::{Content, Messages, Shape};
 use crate::pool::Pool;
 use crate::report::{round, Errors, Latency, Stopwatch, Usage};
 use crate::target::Target;
-
-/// Where in the ring the next connection starts; odd, so that neighbours do not send the same.
-const STRIDE: usize = 61;
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -41,7 +38,8 @@ pub struct Report {
     connections: usize,
     in_flight: usize,
     size: usize,
-    binary: bool,
+    content: Content,
+    compressed: bool,
     messages: u64,
     messages_per_second: f64,
     #[serde(flatten)]
@@ -96,7 +94,8 @@ pub fn run(options: &Options) -> io::Result<Report> {
         connections: options.connections,
         in_flight: options.shape.in_flight,
         size: options.shape.size,
-        binary: options.shape.binary,
+        content: options.shape.content,
+        compressed: options.shape.compressed,
         messages,
         messages_per_second: round(messages as f64 / usage.seconds, 1),
         latency,

@@ -29,7 +29,7 @@ pub struct Options {
     pub pid: Option<u32>,
 }
 
-/// What came out. The times are those from sending a message to its last delivery.
+/// What came out. The plain times are those from sending a message to its last delivery, the others to each delivery.
 #[derive(Debug, Serialize)]
 pub struct Report {
     scenario: &'static str,
@@ -39,6 +39,8 @@ pub struct Report {
     messages: u64,
     deliveries: u64,
     deliveries_per_second: f64,
+    delivery_p50_us: f64,
+    delivery_p99_us: f64,
     #[serde(flatten)]
     latency: Latency,
     #[serde(flatten)]
@@ -69,7 +71,8 @@ pub fn run(options: &Options) -> io::Result<Report> {
     )?;
     let mut fanout = Fanout {
         pool,
-        histogram: Histogram::default(),
+        last: Histogram::default(),
+        each: Histogram::default(),
         messages: 0,
         deliveries: 0,
     };
@@ -77,7 +80,8 @@ pub fn run(options: &Options) -> io::Result<Report> {
     fanout.pool.hold(Instant::now() + SETTLE)?;
     fanout.broadcast_until(Instant::now() + options.warmup)?;
     let stopwatch = Stopwatch::start(options.pid)?;
-    (fanout.histogram, fanout.messages, fanout.deliveries) = (Histogram::default(), 0, 0);
+    (fanout.last, fanout.each) = (Histogram::default(), Histogram::default());
+    (fanout.messages, fanout.deliveries) = (0, 0);
     fanout.broadcast_until(Instant::now() + options.duration)?;
     let usage = stopwatch.stop()?;
     let unclosed = fanout.pool.close_all()?;
@@ -89,7 +93,9 @@ pub fn run(options: &Options) -> io::Result<Report> {
         messages: fanout.messages,
         deliveries: fanout.deliveries,
         deliveries_per_second: round(fanout.deliveries as f64 / usage.seconds, 1),
-        latency: Latency::from(&fanout.histogram),
+        delivery_p50_us: fanout.each.quantile_us(0.5),
+        delivery_p99_us: fanout.each.quantile_us(0.99),
+        latency: Latency::from(&fanout.last),
         usage,
         unclosed,
         errors: Errors::from(&fanout.pool.failures),
@@ -98,7 +104,10 @@ pub fn run(options: &Options) -> io::Result<Report> {
 
 struct Fanout {
     pool: Pool,
-    histogram: Histogram,
+    /// Times to the last delivery of each message.
+    last: Histogram,
+    /// Times to every delivery.
+    each: Histogram,
     messages: u64,
     deliveries: u64,
 }
@@ -119,12 +128,16 @@ impl Fanout {
         while left > 0 && self.pool.poll(&mut events, started + DRAIN)? {
             for event in &events {
                 let (_, progress) = self.pool.handle(event);
+                if progress.answers > 0 {
+                    self.each
+                        .record(started.elapsed().as_nanos() as u64, progress.answers as u64);
+                }
                 self.deliveries += progress.answers as u64;
                 left -= progress.answers;
             }
         }
         self.messages += 1;
-        self.histogram.record(started.elapsed().as_nanos() as u64, 1);
+        self.last.record(started.elapsed().as_nanos() as u64, 1);
         self.pool.failures.add(left as u64, &"deliveries were lost");
         Ok(left == 0)
     }

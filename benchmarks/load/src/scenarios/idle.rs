@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::messages::{Messages, Shape};
+use crate::messages::{Content, Messages, Shape};
 use crate::pool::Pool;
 use crate::process::{memory, Memory};
 use crate::report::{round, Errors, Stopwatch, Usage};
@@ -32,6 +32,8 @@ pub struct Report {
     connections: usize,
     opened: usize,
     held: usize,
+    /// Pings that the server sent while the connections were held.
+    pings: usize,
     open_seconds: f64,
     opened_per_second: f64,
     #[serde(flatten)]
@@ -63,7 +65,8 @@ pub fn run(options: &Options) -> io::Result<Report> {
     let shape = Shape {
         size: 0,
         prefix: Vec::new(),
-        binary: false,
+        content: Content::Text,
+        compressed: false,
         in_flight: 1,
     };
     let mut pool = Pool::new(options.target.clone(), Messages::new(&shape), options.connections)?;
@@ -72,8 +75,10 @@ pub fn run(options: &Options) -> io::Result<Report> {
     pool.open_all(|_| 0)?;
     let (open_seconds, opened) = (started.elapsed().as_secs_f64(), pool.alive());
     let stopwatch = Stopwatch::start(options.pid)?;
+    let pings_before = pool.pings;
     pool.hold(Instant::now() + options.duration)?;
     let (usage, held) = (stopwatch.stop()?, pool.alive());
+    let pings = pool.pings - pings_before;
     let memory_after = options.pid.map(memory).transpose()?;
     let each = |of: fn(Memory) -> u64| {
         let grown = of(memory_after?) as f64 - of(memory_before?) as f64;
@@ -91,6 +96,7 @@ pub fn run(options: &Options) -> io::Result<Report> {
         connections: options.connections,
         opened,
         held,
+        pings,
         open_seconds: round(open_seconds, 3),
         opened_per_second: round(opened as f64 / open_seconds, 1),
         usage,

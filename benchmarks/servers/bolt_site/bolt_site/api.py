@@ -1,6 +1,9 @@
-"""The specification's echo and broadcast handlers, as written there."""
+"""The specification's echo and broadcast handlers, as written there, and what further scenarios need."""
 
-from django_bolt import BoltAPI, WebSocket
+import msgspec
+
+from django_bolt import BoltAPI, WebSocket, apublish
+from django_bolt.auth import IsAuthenticated, JWTAuthentication
 
 api = BoltAPI()
 
@@ -27,3 +30,37 @@ async def broadcast(websocket: WebSocket):
                 await client.send_text(message)
     finally:
         connected_clients.discard(websocket)
+
+
+@api.websocket("/ws/topic")
+async def topic(websocket: WebSocket):
+    await websocket.accept()
+    async with websocket.subscribe("room"):
+        async for message in websocket.iter_text():
+            await apublish("room", message)
+
+
+@api.websocket("/ws/binary")
+async def binary(websocket: WebSocket):
+    await websocket.accept()
+    async for message in websocket.iter_bytes():
+        await websocket.send_bytes(message)
+
+
+class Message(msgspec.Struct):
+    id: int
+    text: str
+
+
+@api.websocket("/ws/json")
+async def json(websocket: WebSocket):
+    await websocket.accept()
+    async for message in websocket.iter_json(type=Message):
+        await websocket.send_json(message)
+
+
+@api.websocket("/ws/protected", auth=[JWTAuthentication()], guards=[IsAuthenticated()])
+async def protected(websocket: WebSocket):
+    await websocket.accept()
+    async for message in websocket.iter_text():
+        await websocket.send_text(f"Echo: {message}")
