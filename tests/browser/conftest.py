@@ -76,7 +76,15 @@ class ChatSite:
 
     def start(self) -> None:
         """Serve, and return once the port takes connections."""
-        command = [sys.executable, "manage.py", "runbolt", f"127.0.0.1:{self.port}", "--noreload"]
+        command = [
+            sys.executable,
+            "manage.py",
+            "runbolt",
+            f"127.0.0.1:{self.port}",
+            "--workers",
+            "2",
+            "--noreload",
+        ]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, cwd=EXAMPLE, env=self.environment, stdout=log, stderr=subprocess.STDOUT
