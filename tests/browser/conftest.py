@@ -91,6 +91,13 @@ class ChatSite:
             )
         self.wait_for_port(self.process)
 
+    def workers(self) -> list[int]:
+        """Return the process ids of the workers, on Linux."""
+        assert self.process is not None
+        parent = self.process.pid
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
     def wait_for_port(self, process: subprocess.Popen[bytes]) -> None:
         """Try to connect until it works, the server has ended, or it is too late."""
         deadline = time.monotonic() + START_TIMEOUT
