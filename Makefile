@@ -54,7 +54,7 @@ $(BUILT): $(INSTALLED) $(RUST_SOURCES)
 .PHONY: demo
 demo: build  ## Serve the example site on 127.0.0.1:8000 (PORT= another port); Ctrl-C stops it
 	@cd examples/chat && $(RUN) manage.py migrate --verbosity 0 && $(RUN) manage.py seed_demo \
-		&& exec $(RUN) manage.py runbolt 127.0.0.1:$(PORT)
+		&& exec $(RUN) manage.py runbolt 127.0.0.1:$(PORT) --workers 2
 
 .PHONY: test
 test: build  ## Run every test

@@ -76,12 +76,27 @@ class ChatSite:
 
     def start(self) -> None:
         """Serve, and return once the port takes connections."""
-        command = [sys.executable, "manage.py", "runbolt", f"127.0.0.1:{self.port}", "--noreload"]
+        command = [
+            sys.executable,
+            "manage.py",
+            "runbolt",
+            f"127.0.0.1:{self.port}",
+            "--workers",
+            "2",
+            "--noreload",
+        ]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, cwd=EXAMPLE, env=self.environment, stdout=log, stderr=subprocess.STDOUT
             )
         self.wait_for_port(self.process)
+
+    def workers(self) -> list[int]:
+        """Return the process ids of the workers, on Linux."""
+        assert self.process is not None
+        parent = self.process.pid
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
     def wait_for_port(self, process: subprocess.Popen[bytes]) -> None:
         """Try to connect until it works, the server has ended, or it is too late."""

@@ -6,49 +6,15 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
+from .chat_page import enter_as, expect_online, log_in, messages, people, say
 from .conftest import ChatSite, Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]  # the first test starts browser and server too
 
 PHONE = {"width": 390, "height": 760}
 RECONNECT_TIMEOUT = 30_000  # milliseconds: twice the longest delay of the page
-
-
-def enter_as(page: Page, name: str) -> None:
-    """Choose a name in the dialog and wait until the room is open."""
-    page.get_by_label("Your name").fill(name)
-    page.get_by_role("button", name="Enter the room").click()
-    expect_online(page)
-
-
-def log_in(page: Page, username: str, password: str) -> None:
-    """Fill in Django's log-in form."""
-    page.get_by_label("User name").fill(username)
-    page.get_by_label("Password").fill(password)
-    page.get_by_role("main").get_by_role("button", name="Log in").click()
-
-
-def expect_online(page: Page, timeout: int = 10_000) -> None:
-    """Wait until the page says that it is connected."""
-    expect(page.get_by_role("status")).to_have_text("Online", timeout=timeout)
-
-
-def say(page: Page, words: str) -> None:
-    """Send a message with the Enter key."""
-    page.get_by_label("Message", exact=True).fill(words)
-    page.get_by_label("Message", exact=True).press("Enter")
-
-
-def messages(page: Page) -> Locator:
-    """The texts of the messages, in the order shown."""
-    return page.get_by_role("log").locator(".text")
-
-
-def people(page: Page) -> Locator:
-    """The names in the list of who is here."""
-    return page.get_by_role("list", name="Here now").locator("bdi")
 
 
 def test_two_people_meet_and_talk(visit: Visit, artifacts: Path) -> None:
@@ -172,11 +138,21 @@ def test_the_staff_lounge_wants_a_log_in(visit: Visit, artifacts: Path) -> None:
     expect(messages(demo)).to_have_text(["Just us here", "As it should be"])
 
 
+def test_who_logs_out_leaves_the_staff_lounge(visit: Visit) -> None:
+    lounge = visit("/rooms/staff/")
+    log_in(lounge, "demo", "demo")
+    expect_online(lounge)
+    elsewhere = lounge.context.new_page()
+    elsewhere.goto("/")
+    elsewhere.get_by_role("button", name="Log out").click()
+    expect(lounge).to_have_url(re.compile(r"/login/\?next=/rooms/staff/$"))
+
+
 def test_a_stranger_gets_no_socket_to_the_staff_lounge(visit: Visit) -> None:
     page = visit("/")
     outcome = page.evaluate(
         """() => new Promise((resolve) => {
-            const socket = new WebSocket(`ws://${location.host}/ws/members/staff?token=guess`);
+            const socket = new WebSocket(`ws://${location.host}/ws/members/staff`);
             socket.onopen = () => resolve("open");
             socket.onclose = () => resolve("closed");
         })"""
@@ -230,9 +206,27 @@ def overflow(page: Page) -> int:
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 
-def test_the_admin_answers_on_the_same_port(visit: Visit) -> None:
-    page = visit("/admin/")
+def test_a_command_speaks_in_a_room(chat: ChatSite, visit: Visit) -> None:
+    ada = visit("/rooms/coffee/")
+    enter_as(ada, "Ada")
+    assert "Said in Coffee corner." in chat.manage("say", "coffee", "Fresh cake!", "--name", "Kitchen")
+    expect(messages(ada)).to_have_text(["Fresh cake!"])
+    expect(ada.get_by_role("log").locator(".author")).to_have_text(["Kitchen"])
+
+
+def test_the_admin_writes_and_corrects_live(visit: Visit) -> None:
+    ada, page = visit("/rooms/coffee/"), visit("/admin/")
+    enter_as(ada, "Ada")
     page.get_by_label("Username").fill("admin")
     page.get_by_label("Password").fill("admin")
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("heading", name="Site administration")).to_be_visible()
+    page.goto("/admin/rooms/message/add/")
+    page.get_by_label("Room").select_option(label="Coffee corner")
+    page.get_by_label("Author").fill("Admin")
+    page.get_by_label("Text").fill("Closed at sicks")
+    page.get_by_role("button", name="Save and continue editing").click()
+    expect(messages(ada)).to_have_text(["Closed at sicks"])
+    page.get_by_label("Text").fill("Closed at six")
+    page.get_by_role("button", name="Save and continue editing").click()
+    expect(messages(ada)).to_have_text(["Closed at six"])

@@ -24,8 +24,8 @@ from .models import Presence, Room
 
 LOBBY = "lobby"  # the topic with the numbers of people
 
-REFRESH = 5  # seconds
-STALE = timedelta(seconds=15)  # three signs of life were missed
+REFRESH = 3  # seconds
+STALE = timedelta(seconds=10)  # three signs of life were missed
 
 logger = logging.getLogger(__name__)
 
