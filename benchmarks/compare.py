@@ -68,7 +68,9 @@ def measure(run: Run, number: int, scenario: Scenario, server: Server) -> None:
         report = run.bench.measure(scenario, server)
     except BenchmarkError as error:
         run.failures.append(Failure(number, scenario.name, server.name, str(error)))
-        print(f"round {number + 1}  {scenario.name:22} {server.name:18} FAILED: {last_line(error)}", flush=True)
+        print(
+            f"round {number + 1}  {scenario.name:22} {server.name:18} FAILED: {last_line(error)}", flush=True
+        )
     else:
         run.results.append(Result(number, scenario.name, server.name, report))
         print(f"round {number + 1}  {describe(server.name, scenario, report)}", flush=True)

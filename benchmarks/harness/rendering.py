@@ -62,7 +62,9 @@ def targets(record: Record) -> list[str]:
     rows = []
     for target in TARGETS:
         ratio = target.reached(record)
-        rows.append([target.scenario, target.describe(), f"≥ {target.least:g}", *verdict(ratio, target.least)])
+        rows.append(
+            [target.scenario, target.describe(), f"≥ {target.least:g}", *verdict(ratio, target.least)]
+        )
     for ceiling in CEILINGS:
         value = ceiling.reached(record)
         unit = record["scenarios"].get(ceiling.scenario, {}).get("unit", "")
@@ -111,7 +113,11 @@ COLUMNS = {
 
 def doubts(entry: Record) -> str:
     """Return what makes a row doubtful."""
-    marks = [f"`{mark}` {entry[mark]}/{entry['rounds']}" for mark in ("generator_bound", "disturbed") if entry[mark]]
+    marks = [
+        f"`{mark}` {entry[mark]}/{entry['rounds']}"
+        for mark in ("generator_bound", "disturbed")
+        if entry[mark]
+    ]
     return ", ".join([*marks, *([f"**{entry['errors']} errors**"] if entry["errors"] else [])])
 
 
