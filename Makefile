@@ -154,5 +154,5 @@ check-docs: build
 .PHONY: clean
 clean:  ## Remove the environments and everything that was built
 	rm -rf .venv .venvs target fuzz/target site build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
-	rm -f python/django_bolt/_core*.so examples/chat/db.sqlite3
+	rm -f python/django_bolt/_core*.so examples/chat/db.sqlite3*
 	find python tests scripts benchmarks examples compliance -name __pycache__ -type d -prune -exec rm -rf {} +
