@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -39,6 +42,38 @@ def test_a_job_returns_and_raises_as_the_function_does(pool: ThreadPool) -> None
     assert pool.submit(divmod, 7, 2).result(TIMEOUT) == (3, 1)
     with pytest.raises(ZeroDivisionError):
         pool.submit(divmod, 7, 0).result(TIMEOUT)
+
+
+def test_a_child_of_a_fork_has_threads_of_its_own(pool: ThreadPool) -> None:
+    parent = pool.submit(threading.get_native_id).result(TIMEOUT)
+    receiver, sender = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of forks of processes with threads
+        child = os.fork()
+    if not child:
+        with suppress(BaseException):
+            os.write(sender, str(pool.submit(threading.get_native_id).result(TIMEOUT)).encode())
+        os._exit(0)
+    os.close(sender)
+    os.waitpid(child, 0)
+    answer = os.read(receiver, 100)
+    os.close(receiver)
+    assert answer
+    assert int(answer) != parent
+
+
+def test_a_thread_that_cannot_be_started_takes_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = ThreadPool("test", lambda: 1)
+
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        with pytest.raises(RuntimeError, match="new thread"):
+            pool.submit(int)
+    assert pool.submit(int).result(TIMEOUT) == 0
+    pool.retire(TIMEOUT)
 
 
 def test_jobs_run_at_the_same_time_up_to_the_limit_and_then_wait_in_order(pool: ThreadPool) -> None:

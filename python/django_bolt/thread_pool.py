@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, ParamSpec, TypeVar
+from weakref import WeakSet
 
 from django_bolt.database import (
     LINGER_TIME,
@@ -93,6 +95,11 @@ class ThreadPool(Executor):
         self._name = name
         self._limit = limit
         self._waits = waits
+        self.renew()
+        _pools.add(self)
+
+    def renew(self) -> None:
+        """Begin without threads, as in the child after a fork: those of the parent are not here."""
         self._lock = threading.Lock()
         self._idle: list[_Worker] = []
         self._workers: set[_Worker] = set()
@@ -139,8 +146,8 @@ class ThreadPool(Executor):
                     return worker
         if len(self._workers) < self._limit():
             worker = _Worker(self, self._name)
-            self._workers.add(worker)
             worker.start()
+            self._workers.add(worker)  # Only if it could be started; it needs the lock before it ends.
             return worker
         return self._idle.pop() if self._idle else None
 
@@ -160,6 +167,17 @@ class ThreadPool(Executor):
             self._idle.remove(worker)
             self._workers.discard(worker)
             return True
+
+
+_pools: WeakSet[ThreadPool] = WeakSet()
+
+
+def _renew_pools() -> None:
+    for pool in tuple(_pools):
+        pool.renew()
+
+
+os.register_at_fork(after_in_child=_renew_pools)
 
 
 class _Worker(threading.Thread):

@@ -3,8 +3,17 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import User
 
-from django_bolt import adisconnect_user, apublish_to_user, disconnect_user, publish_to_user
+from django_bolt import (
+    BoltAPI,
+    WebSocket,
+    adisconnect_user,
+    apublish_to_user,
+    disconnect_user,
+    publish_to_user,
+)
+from django_bolt.auth import AuthResult, BaseAuthentication
 from django_bolt.testing import TestClient, WebSocketTestSession
+from django_bolt.topics.names import check_topic, is_pattern
 from django_bolt.topics.users import user_topic
 
 
@@ -16,6 +25,34 @@ def connect(client: TestClient, user_id: int) -> WebSocketTestSession:
 
 def test_the_topic_of_a_user() -> None:
     assert user_topic(User(pk=7)) == user_topic(7) == user_topic("7") == "$user:7"
+
+
+@pytest.mark.parametrize("name", ["*", "4*", "a\nb", "\ud800", "x" * 16_000, "zażółć" * 100])
+def test_whatever_a_user_is_named_by_its_topic_is_no_pattern(name: str) -> None:
+    topic = user_topic(name)
+    assert not is_pattern(check_topic(topic, reserved=True))
+    assert topic != user_topic(name + "!") != user_topic(name + "%21")
+
+
+class ByQuery(BaseAuthentication):
+    """Knows everybody by the name that they give."""
+
+    async def authenticate(self, websocket: WebSocket) -> AuthResult:
+        return AuthResult(websocket.query_params["name"])
+
+
+def test_a_user_named_as_a_pattern_does_not_get_what_is_for_others() -> None:
+    api = BoltAPI()
+
+    @api.websocket("/ws", auth=[ByQuery()])
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.receive()
+
+    with TestClient(api) as client, client.websocket_connect("/ws?name=*") as session:
+        assert publish_to_user("42", "for 42").receivers == 0
+        assert publish_to_user("*", "for *").receivers == 1
+        assert session.receive() == "for *"
 
 
 def test_every_connection_of_the_user_gets_it(client: TestClient) -> None:

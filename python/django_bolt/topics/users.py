@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
+from urllib.parse import quote
 
 from django_bolt.close_codes import CloseCode, check_close
 from django_bolt.topics.control import announce, announce_async, handles
 from django_bolt.topics.hub import Hub
+from django_bolt.topics.names import MAX_TOPIC_LENGTH
 from django_bolt.topics.publishing import (
     Published,
     apublish_encoded,
@@ -22,10 +25,15 @@ _DISCONNECT = "disconnect_user"
 def user_topic(user: Any) -> str:
     """Return the topic of a user, to which each of the user's connections is subscribed.
 
+    Users may choose what they are named by, so it is quoted: one named ``*`` must not get what is for all others.
+
     Args:
         user: A user, or the primary key of one; that of the ``user_id`` of `WebSocket.context`.
     """
-    return f"$user:{getattr(user, 'pk', user)}"
+    name = quote(str(getattr(user, "pk", user)), safe="", errors="surrogatepass")
+    if len(name) > MAX_TOPIC_LENGTH:
+        name = f"#{sha256(name.encode()).hexdigest()}"  # no quoted name has this sign
+    return f"$user:{name}"
 
 
 def publish_to_user(
