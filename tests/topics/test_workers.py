@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from tests.live_server import MANAGE, ROOT, LiveServer, LiveServers, live_servers, make_environment
 
@@ -90,7 +90,7 @@ class Member:
         while True:  # a worker that dies may leave its backlog unanswered
             try:
                 return await connect(self._url, proxy=None, open_timeout=PATIENCE)
-            except (OSError, EOFError):
+            except (OSError, EOFError, InvalidHandshake):
                 await asyncio.sleep(0.01)
 
     async def _listen(self, websocket: ClientConnection) -> None:
@@ -139,7 +139,7 @@ async def all_workers_serve(server: LiveServer) -> None:
             try:
                 async with connect(f"ws://{server.host}/ws/topics/room/0", proxy=None) as websocket:
                     seen.add(await websocket.recv())
-            except OSError:
+            except (OSError, EOFError, InvalidHandshake):
                 await asyncio.sleep(0.01)
 
 
