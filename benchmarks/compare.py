@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -68,7 +69,9 @@ def measure(run: Run, number: int, scenario: Scenario, server: Server) -> None:
         report = run.bench.measure(scenario, server)
     except BenchmarkError as error:
         run.failures.append(Failure(number, scenario.name, server.name, str(error)))
-        print(f"round {number + 1}  {scenario.name:22} {server.name:18} FAILED: {last_line(error)}", flush=True)
+        print(
+            f"round {number + 1}  {scenario.name:22} {server.name:18} FAILED: {last_line(error)}", flush=True
+        )
     else:
         run.results.append(Result(number, scenario.name, server.name, report))
         print(f"round {number + 1}  {describe(server.name, scenario, report)}", flush=True)
@@ -145,6 +148,8 @@ def main() -> int:
     """Let servers hold 10,000 sockets, then compare."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    # The servers that were started shall not outlive this.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         return compare(parse_arguments())
     except (BenchmarkError, OSError, subprocess.CalledProcessError) as error:

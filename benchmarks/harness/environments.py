@@ -41,7 +41,14 @@ def make(directory: Path, text: str, name: str) -> None:
     print(f"making the environment of {name}", file=sys.stderr, flush=True)
     shutil.rmtree(directory, ignore_errors=True)
     run(str(find_python(text)), "-m", "venv", str(directory))
-    pip = [str(directory / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [
+        str(directory / "bin" / "python"),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]
     run(*pip, "--requirement", str(REQUIREMENTS / f"{name}.txt"))
     seal(directory, text)
 

@@ -23,7 +23,12 @@ GROWTH = {
 COUNTS = (100, 1_000, 10_000)
 OWN, OTHERS = "#2f855a", "#a0aec0"
 # The same run gives the same file.
-STYLE = {"svg.hashsalt": "django_bolt", "svg.fonttype": "none", "axes.spines.top": False, "axes.spines.right": False}
+STYLE = {
+    "svg.hashsalt": "django_bolt",
+    "svg.fonttype": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
 
 
 def draw(record: Record, directory: Path) -> dict[str, str]:
@@ -78,7 +83,11 @@ def lines(record: Record, pattern: str) -> Any:
     servers = {server for name in names for server in record["summary"].get(name, {})}
     for server in sorted(servers):
         summaries = [record["summary"].get(name, {}) for name in names]
-        points = [(count, s[server]["value"]["median"]) for count, s in zip(COUNTS, summaries, strict=True) if server in s]
+        points = [
+            (count, s[server]["value"]["median"])
+            for count, s in zip(COUNTS, summaries, strict=True)
+            if server in s
+        ]
         own = server.startswith("bolt")
         axes.plot(*zip(*points, strict=True), marker="o", label=server, linewidth=2.5 if own else 1)
     axes.set_xscale("log")

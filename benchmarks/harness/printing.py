@@ -12,10 +12,14 @@ from harness.summary import DOUBTS, value_of
 def describe(server: str, scenario: Scenario, report: Report) -> str:
     """Return one measurement as a line."""
     line = f"{scenario.name:22} {server:18} {value_of(report, scenario):>12,.1f} {scenario.unit:14}"
-    line += f" cpu: server {report['server_utilisation']:4.0%}, generator {report['generator_utilisation']:4.0%}"
+    line += (
+        f" cpu: server {report['server_utilisation']:4.0%}, generator {report['generator_utilisation']:4.0%}"
+    )
     for prefix, name in (("", ""), ("delivery_", "delivery ")):
         if f"{prefix}p50_us" in report:
-            line += f"  {name}p50 {report[f'{prefix}p50_us']:,.0f} us, p99 {report[f'{prefix}p99_us']:,.0f} us"
+            line += (
+                f"  {name}p50 {report[f'{prefix}p50_us']:,.0f} us, p99 {report[f'{prefix}p99_us']:,.0f} us"
+            )
     line += "".join(f"  {doubt.upper()}" for doubt in DOUBTS if report[doubt])
     return line + (f"  {report['errors']} ERRORS: {report['first_error']}" if report["errors"] else "")
 

@@ -121,7 +121,9 @@ def idle(name: str, title: str, seconds: float, metric: str, factor: float, unit
 def connect(name: str, title: str, path: str, needs: str, *options: str) -> Scenario:
     """Return a scenario of new connections."""
     given = ("--concurrency", "32", *PREFIX, *options)
-    return Scenario(name, title, "connect", path, "connections_per_second", needs, given, unit="connections/s")
+    return Scenario(
+        name, title, "connect", path, "connections_per_second", needs, given, unit="connections/s"
+    )
 
 
 SCENARIOS = [

@@ -49,7 +49,9 @@ class Server:
 
     def environ(self) -> dict[str, str]:
         """Return the variables to run it with; those that lead to another Python's packages are for its own only."""
-        inherited = {k: v for k, v in os.environ.items() if self.environment is None or k not in OF_THIS_PYTHON}
+        inherited = {
+            k: v for k, v in os.environ.items() if self.environment is None or k not in OF_THIS_PYTHON
+        }
         return {**inherited, "NODE_PATH": str(node_modules())} if self.uses_node else inherited
 
 
@@ -87,7 +89,11 @@ SERVERS = [
         notes="from PyPI; needs Python 3.12",
     ),
     Server(
-        "starlette", uvicorn("starlette_site:app"), PEER | JWT | DEFLATE, "starlette", notes="uvicorn, websockets"
+        "starlette",
+        uvicorn("starlette_site:app"),
+        PEER | JWT | DEFLATE,
+        "starlette",
+        notes="uvicorn, websockets",
     ),
     Server(
         "starlette-wsproto",
@@ -96,7 +102,13 @@ SERVERS = [
         "starlette",
         notes="uvicorn, wsproto",
     ),
-    Server("litestar", uvicorn("litestar_site:app"), PEER | JWT | DEFLATE, "litestar", notes="uvicorn, websockets"),
+    Server(
+        "litestar",
+        uvicorn("litestar_site:app"),
+        PEER | JWT | DEFLATE,
+        "litestar",
+        notes="uvicorn, websockets",
+    ),
     Server(
         "channels",
         uvicorn(CHANNELS),

@@ -13,7 +13,15 @@ if TYPE_CHECKING:
 
 # Ratios are those of these to every other server.
 REFERENCES = ["bolt", "bolt-redis"]
-DETAILS = ["p50_us", "p99_us", "p999_us", "delivery_p50_us", "delivery_p99_us", "messages_per_second", "pings"]
+DETAILS = [
+    "p50_us",
+    "p99_us",
+    "p999_us",
+    "delivery_p50_us",
+    "delivery_p99_us",
+    "messages_per_second",
+    "pings",
+]
 DOUBTS = ["generator_bound", "disturbed"]
 
 

@@ -29,14 +29,15 @@ CASES = {
     **dict.fromkeys(["parse-64k", "mask-64k", "encode-64k", "inflate-1k", "deflate-1k"], (100, 600)),
 }
 PYTHON_CASES = {"echo-32": (160, 3_360)}
-SKIPPED = 0
 
 
 def count(*command: str) -> int:
     """Return the instructions that a program executes, kernel excluded."""
     valgrind = ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
-    outcome = subprocess.run([*valgrind, *command], env=environment, capture_output=True, text=True, check=False)
+    outcome = subprocess.run(
+        [*valgrind, *command], env=environment, capture_output=True, text=True, check=False
+    )
     found = REFERENCES.search(outcome.stderr)
     if outcome.returncode or not found:
         sys.exit(f"{' '.join(command)} failed under valgrind:\n{outcome.stderr[-2000:]}")
@@ -51,7 +52,9 @@ def each(command: list[str], counts: tuple[int, int]) -> float:
 
 def build() -> Path:
     """Build the program with cargo; return its path."""
-    subprocess.run(["cargo", "build", "--release", "--quiet", "--package", "bolt-micro"], cwd=ROOT, check=True)
+    subprocess.run(
+        ["cargo", "build", "--release", "--quiet", "--package", "bolt-micro"], cwd=ROOT, check=True
+    )
     return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / "release" / "bolt-micro"
 
 
@@ -81,7 +84,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if not shutil.which("valgrind"):
         print("skipped: valgrind is missing, which counts the instructions")
-        return SKIPPED
+        return 0
     found = measure()
     if arguments.set:
         bounds = {name: round(instructions * SLACK) for name, instructions in found.items()}

@@ -6,7 +6,15 @@ import sys
 
 import uvloop
 from messages import decode, encode
-from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
+from picows import (
+    WSCloseCode,
+    WSFrame,
+    WSListener,
+    WSMsgType,
+    WSTransport,
+    WSUpgradeRequest,
+    ws_create_server,
+)
 
 HEARTBEAT = 20
 connected_clients: set[WSTransport] = set()
