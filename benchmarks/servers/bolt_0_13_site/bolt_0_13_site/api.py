@@ -1,6 +1,7 @@
 """The handlers on django-bolt 0.13, the project of the same name on PyPI."""
 
 import msgspec
+
 from django_bolt import BoltAPI
 from django_bolt.auth import IsAuthenticated, JWTAuthentication
 from django_bolt.websocket import WebSocket
