@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from functools import partial
 
 import pytest
@@ -16,6 +17,8 @@ from django_bolt.exceptions import BrokerUnavailable
 from django_bolt.testing.broker_contract.alone import METHODS, publish
 from django_bolt.testing.broker_contract.process import OtherProcess, message
 from django_bolt.topics.brokers import Broker, make_broker
+from django_bolt.topics.brokers.redis.exchange import Entry, Exchange, Result
+from django_bolt.topics.brokers.redis.sending import succeed
 from tests.topics.brokers.redis.relay import Relay, relaying
 from tests.topics.brokers.redis.valkey import Valkey, wait_for
 
@@ -262,3 +265,33 @@ def test_a_mistake_of_ours_is_logged_and_the_next_publication_works(
     assert "a mistake" in caplog.text
     broker.publish(message("room:1", "after"))
     assert other.data(1) == [b"after"]
+
+
+def test_an_error_that_nobody_expects_does_not_end_publishing(
+    server: Valkey, broker: Broker, other: OtherProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    exchange: Exchange = broker._sender._exchange  # type: ignore[attr-defined]
+
+    def fail(entries: object) -> list[Result]:
+        del exchange.publish  # type: ignore[method-assign]
+        raise LookupError("in a library")
+
+    exchange.publish = fail  # type: ignore[method-assign]
+    with pytest.raises(BrokerUnavailable, match="no answer"):
+        broker.publish(message("room:1", "lost"))
+    broker.publish(message("room:1", "after"))
+    assert other.data(1) == [b"after"]
+    assert "in a library" in caplog.text
+
+
+def test_a_future_that_is_cancelled_at_the_last_moment_is_no_error() -> None:
+    class Cancelled(Future[None]):
+        def done(self) -> bool:
+            is_done = super().done()
+            self.cancel()
+            return is_done
+
+    entry = Entry(b"room:1", b"", Cancelled())
+    succeed(entry)
+    assert entry.future is not None
+    assert entry.future.cancelled()

@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections import deque
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 
 from redis.exceptions import RedisError
 
@@ -152,9 +152,10 @@ class Sender:
             thread.join(self._timeout)
 
     def _keep_running(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="django_bolt-redis", daemon=True)
-            self._thread.start()
+        if self._thread is None or not self._thread.is_alive():
+            thread = threading.Thread(target=self._run, name="django_bolt-redis", daemon=True)
+            thread.start()
+            self._thread = thread
         self._changed.notify_all()
 
     def _run(self) -> None:
@@ -170,6 +171,18 @@ class Sender:
 
     def _work(self) -> None:
         backoff = Backoff()
+        while True:
+            try:
+                self._publish_batches(backoff)
+                return
+            except Exception:  # of a library; without this thread nothing would ever be published again
+                logger.exception("Publishing to the broker %s failed", self._outage.address)
+                self._exchange.close()
+                with self._changed:
+                    self._under_way, self._is_down = 0, False
+                self._pause(backoff)
+
+    def _publish_batches(self, backoff: Backoff) -> None:
         while (batch := self._next_batch()) is not None:
             results = self._exchange.publish(batch)
             failed = [result for result in results if result.error is not None]
@@ -221,7 +234,8 @@ class Sender:
         if future is None or future.done():
             self._drops.add(REASONS[result.outcome], f"{self._outage.address}: {result.error}")
         else:
-            future.set_exception(self._unavailable(f"{MEANINGS[result.outcome]}: {result.error}"))
+            with contextlib.suppress(InvalidStateError):  # cancelled by another thread just now
+                future.set_exception(self._unavailable(f"{MEANINGS[result.outcome]}: {result.error}"))
 
     def _recover(self, failed: Result, backoff: Backoff) -> None:
         """Go on when a server is there again."""
@@ -279,4 +293,5 @@ def is_wanted(entry: Entry) -> bool:
 def succeed(entry: Entry) -> None:
     """Tell whoever waits for an entry that it was taken."""
     if entry.future is not None and not entry.future.done():
-        entry.future.set_result(None)
+        with contextlib.suppress(InvalidStateError):  # cancelled by another thread just now
+            entry.future.set_result(None)
