@@ -98,8 +98,19 @@ slow-clients: build  ## Show that clients that never read slow nobody else
 	$(BIN)/python -m tests.attacks.slow_clients
 
 .PHONY: bench
-bench: build  ## Compare with other servers, a short run (see benchmarks/README.md)
-	$(BIN)/python benchmarks/compare.py --rounds 1 --seconds 2 --warmup 0.5
+bench: build  ## Compare with the main other servers, within five minutes (see benchmarks/README.md)
+	$(BIN)/python benchmarks/compare.py --rounds 1 --seconds 2 --warmup 0.5 --output benchmarks/results/short.json
+	$(BIN)/python benchmarks/report.py benchmarks/results/short.json --output benchmarks/results/SHORT.md
+
+.PHONY: bench-all
+bench-all: build  ## Compare with all servers in all scenarios and write the report; takes hours (ROUNDS=3 SECONDS_EACH=3)
+	$(BIN)/python benchmarks/compare.py --servers all --scenarios all --rounds $(or $(ROUNDS),3) \
+		--seconds $(or $(SECONDS_EACH),3) --warmup 0.5 --repeats 1 --output benchmarks/results/all.json
+	$(BIN)/python benchmarks/report.py benchmarks/results/all.json
+
+.PHONY: bench-instructions
+bench-instructions: build  ## Count the instructions of single operations under valgrind, and compare with bounds
+	$(BIN)/python benchmarks/micro/instructions.py
 
 .PHONY: docs
 docs: build  ## Write the generated tables and the documentation into site/

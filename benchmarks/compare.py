@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -147,6 +148,8 @@ def main() -> int:
     """Let servers hold 10,000 sockets, then compare."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    # The servers that were started shall not outlive this.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         return compare(parse_arguments())
     except (BenchmarkError, OSError, subprocess.CalledProcessError) as error:

@@ -26,6 +26,8 @@ ROOT = HERE.parent
 PORTS = range(20_000, 30_000)
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 20.0
+# Longest run of the generator: opening, holding and closing 10,000 connections of a slow server.
+LONGEST = 300.0
 # Servers whose parent listens before its children serve: all workers shall be there, and at rest.
 WORKERS_SETTLE = 2.0
 
@@ -77,11 +79,15 @@ class Bench:
             command = self.generator_command(scenario, running.port)
             command += ["--pid", str(running.process.pid), "--json"]
             # A scenario with failed answers ends with 1 and still has its report.
-            outcome = subprocess.run(command, capture_output=True, text=True, check=False)
             try:
+                outcome = subprocess.run(
+                    command, capture_output=True, text=True, check=False, timeout=LONGEST
+                )
                 report: Report = json.loads(outcome.stdout)
+            except subprocess.TimeoutExpired:
+                raise BenchmarkError(f"not finished after {LONGEST:.0f} s\n{running.output()}") from None
             except ValueError:
-                raise BenchmarkError(f"{outcome.stderr.strip()}\n{running.output()}".strip()) from None
+                raise BenchmarkError(f"{running.output()}\n{outcome.stderr.strip()}") from None
         return report
 
     def generator_command(self, scenario: Scenario, port: int) -> list[str]:

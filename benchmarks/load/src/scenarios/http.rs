@@ -177,6 +177,11 @@ impl Load {
                 Ok(length) => {
                     client.unread.extend_from_slice(&self.scratch[..length]);
                     self.receive(index);
+                    // The answer to what `receive` has asked makes an event of its own; a server that is quick
+                    // would keep this loop from ever ending.
+                    if length < self.scratch.len() {
+                        return;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
