@@ -102,6 +102,12 @@ bench: build  ## Compare with the main other servers, within five minutes (see b
 	$(BIN)/python benchmarks/compare.py --rounds 1 --seconds 2 --warmup 0.5 --output benchmarks/results/short.json
 	$(BIN)/python benchmarks/report.py benchmarks/results/short.json --output benchmarks/results/SHORT.md
 
+.PHONY: bench-targets
+bench-targets: build  ## Compare with the servers, and in the scenarios, of the targets; takes half an hour
+	$(BIN)/python benchmarks/compare.py --servers targets --scenarios targets --rounds 5 \
+		--seconds 3 --warmup 0.5 --output benchmarks/results/targets.json
+	$(BIN)/python benchmarks/report.py benchmarks/results/targets.json --output benchmarks/results/TARGETS.md
+
 .PHONY: bench-all
 bench-all: build  ## Compare with all servers in all scenarios and write the report; takes hours (ROUNDS=3 SECONDS_EACH=3)
 	$(BIN)/python benchmarks/compare.py --servers all --scenarios all --rounds $(or $(ROUNDS),3) \
@@ -165,5 +171,5 @@ check-docs: build
 .PHONY: clean
 clean:  ## Remove the environments and everything that was built
 	rm -rf .venv .venvs target fuzz/target site build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
-	rm -f python/django_bolt/_core*.so examples/chat/db.sqlite3*
+	rm -f python/django_bolt/_core*.so examples/chat/db.sqlite3
 	find python tests scripts benchmarks examples compliance -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -20,6 +20,7 @@ from typing import Protocol, TypeVar
 
 from harness import scenarios as scenario_table
 from harness import servers as server_table
+from harness import targets
 from harness.environments import HERE
 from harness.errors import BenchmarkError, UnavailableError
 from harness.printing import describe, print_table
@@ -92,8 +93,10 @@ def compare(arguments: argparse.Namespace) -> int:
         warmup=arguments.warmup,
         repeats=arguments.repeats,
     )
-    scenarios = choose(SCENARIOS, arguments.scenarios, scenario_table.MAIN, "scenario")
-    servers = choose(SERVERS, arguments.servers, server_table.MAIN, "server")
+    groups = {"main": scenario_table.MAIN, "targets": targets.SCENARIO_NAMES}
+    scenarios = choose(SCENARIOS, arguments.scenarios, groups, "scenario")
+    groups = {"main": server_table.MAIN, "targets": targets.SERVER_NAMES}
+    servers = choose(SERVERS, arguments.servers, groups, "server")
     run = Run(bench, scenarios, servers, arguments.rounds)
     prepare(run)
     output = arguments.output or RESULTS / f"compare-{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
@@ -114,12 +117,12 @@ def finish(run: Run, output: Path) -> None:
     print(f"\nwritten to {output}; a report of it: python benchmarks/report.py {output}")
 
 
-def choose(known: Sequence[Row], names: str, main: list[str], kind: str) -> list[Row]:
-    """Return the rows that have the names, in the order of the names; "main" and "all" stand for several."""
+def choose(known: Sequence[Row], names: str, groups: dict[str, list[str]], kind: str) -> list[Row]:
+    """Return the rows that have the names, in their order; a group, or "all", stands for several."""
     by_name = {row.name: row for row in known}
     wanted: list[str] = []
     for name in names.split(","):
-        wanted += {"main": main, "all": list(by_name)}.get(name, [name])
+        wanted += {**groups, "all": list(by_name)}.get(name, [name])
     if unknown := [name for name in wanted if name not in by_name]:
         raise BenchmarkError(f"no {kind} named {', '.join(unknown)}; there are {', '.join(by_name)}")
     return [by_name[name] for name in dict.fromkeys(wanted)]
@@ -133,7 +136,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--warmup", type=float, default=1.0, help="seconds before it that do not count")
     for kind, table in (("servers", SERVERS), ("scenarios", SCENARIOS)):
         known = ", ".join(row.name for row in table)
-        parser.add_argument(f"--{kind}", default="main", help=f"main, all, or some of {known}")
+        parser.add_argument(f"--{kind}", default="main", help=f"main, targets, all, or some of {known}")
     parser.add_argument("--server-cpu", default="0", help="core of the server, or a list of cores")
     parser.add_argument("--generator-cpu", default="1", help="core of the generator")
     parser.add_argument("--repeats", type=int, default=2, help="how often to repeat a disturbed measurement")

@@ -63,8 +63,10 @@ def find_python(text: str) -> Path:
         return Path(sys.executable).resolve()
     version = text.splitlines()[0].removeprefix(WANTS_PYTHON).strip()
     root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    candidates = [shutil.which(f"python{version}"), *root.glob(f"versions/{version}.*/bin/python")]
-    for candidate in filter(None, candidates):
+    on_path = shutil.which(f"python{version}")
+    candidates = [on_path] if on_path else []
+    candidates += map(str, sorted(root.glob(f"versions/{version}.*/bin/python")))
+    for candidate in candidates:
         # A shim of pyenv is there for versions that are not active, too.
         if subprocess.run([candidate, "-c", ""], capture_output=True, check=False).returncode == 0:
             return Path(candidate)

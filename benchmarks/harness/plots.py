@@ -23,7 +23,7 @@ GROWTH = {
 COUNTS = (100, 1_000, 10_000)
 OWN, OTHERS = "#2f855a", "#a0aec0"
 # The same run gives the same file.
-STYLE = {
+STYLE: Any = {
     "svg.hashsalt": "django_bolt",
     "svg.fonttype": "none",
     "axes.spines.top": False,

@@ -49,7 +49,7 @@ def encoded(data: bytes) -> bytes:
 
 
 PREFIX = ("--prefix", "Echo: ")
-RATE = {"metric": "messages_per_second", "unit": "messages/s"}
+METRIC, UNIT = "messages_per_second", "messages/s"
 CONTENTS = {"text": ("echo", "/ws/echo", PREFIX), "binary": ("binary", "/ws/binary", ())}
 CONTENTS["json"] = ("json", "/ws/json", ())
 
@@ -58,7 +58,7 @@ def echo(name: str, title: str, options: str, content: str = "text", workers: in
     """Return an echo scenario."""
     needs, path, prefix = CONTENTS[content]
     given = (*options.split(), "--content", content, *prefix)
-    return Scenario(name, title, "echo", path, needs=needs, options=given, workers=workers, **RATE)
+    return Scenario(name, title, "echo", path, METRIC, needs, given, workers, unit=UNIT)
 
 
 def grid() -> list[Scenario]:
@@ -165,12 +165,13 @@ SCENARIOS = [
         "echo of compressed text, 1,024 B, 64 connections, 16 in flight",
         "echo",
         "/ws/echo",
-        needs="echo deflate",
-        options=(
+        METRIC,
+        "echo deflate",
+        (
             *("--connections", "64", "--size", "1024", "--in-flight", "16"),
             *("--content", "json", "--compress", *PREFIX),
         ),
-        **RATE,
+        unit=UNIT,
     ),
     Scenario(
         "page",

@@ -84,3 +84,5 @@ TARGETS = [
     Target("json-16", "picows", 4),
 ]
 CEILINGS = [Ceiling("idle-10000", 4.0)]
+SCENARIO_NAMES = list(dict.fromkeys(target.scenario for target in TARGETS))
+SERVER_NAMES = list(dict.fromkeys(name for target in TARGETS for name in (target.server, target.other)))
