@@ -139,22 +139,32 @@ def test_a_request_with_an_upgrade_directly_behind_it_is_answered(server: LiveSe
     assert "Traceback" not in server.output(start)
 
 
-@pytest.mark.parametrize("cause", ["reset", "end"])
+@pytest.mark.parametrize("is_reset", [True, False], ids=["reset", "end"])
 def test_a_client_that_leaves_a_streamed_answer_with_an_upgrade_behind_it(
-    server: LiveServer, cause: str
+    server: LiveServer, is_reset: bool
 ) -> None:
     start = server.log.stat().st_size
     for _ in range(3):
         with Wire(server) as wire:
             upgrade = _core.ClientProtocol("/outcomes/echo", server.host).request()
-            wire.send(wire.request("GET /stream/50/?pause=0.01 HTTP/1.1") + upgrade)
+            wire.send(wire.request("GET /stream/30/?pause=0.01 HTTP/1.1") + upgrade)
             wire.read_until(b"line 3\n")
-            if cause == "reset":
-                wire.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    with Wire(server) as wire:  # which takes longer than what is left of the others
-        wire.send(wire.request("GET /stream/50/?pause=0.02 HTTP/1.1", "Connection: close"))
-        wire.read_until(b"line 49\n")
+            if is_reset:
+                reset_at_close(wire)
+    wait_for_a_stream(server)
     assert server.output(start) == ""
+
+
+def reset_at_close(wire: Wire) -> None:
+    """Have TCP end by a reset."""
+    wire.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def wait_for_a_stream(server: LiveServer) -> None:
+    """Read an answer that takes longer than what others have begun."""
+    with Wire(server) as wire:
+        wire.send(wire.request("GET /stream/30/?pause=0.02 HTTP/1.1", "Connection: close"))
+        wire.read_until(b"line 29\n")
 
 
 def test_an_answer_that_was_not_taken_yet_is_not_cut_off_by_an_upgrade(server: LiveServer) -> None:
@@ -187,6 +197,21 @@ def test_an_answer_under_way_is_not_cut_off_by_a_request_behind_it(server: LiveS
         wire.read_until(b"line 3\n")
         assert wire.read_until(b"0\r\n\r\n")
         assert wire.connection.recv(1) == b""
+
+
+@pytest.mark.parametrize("is_reset", [True, False], ids=["reset", "end"])
+def test_a_client_that_leaves_with_requests_behind_the_one_that_is_answered(
+    server: LiveServer, is_reset: bool
+) -> None:
+    start = server.log.stat().st_size
+    with Wire(server) as wire:
+        stream = wire.request("GET /stream/30/?pause=0.01 HTTP/1.1")
+        wire.send(stream + wire.request("GET /echo/ HTTP/1.1") * 3)
+        wire.read_until(b"line 3\n")
+        if is_reset:
+            reset_at_close(wire)
+    wait_for_a_stream(server)
+    assert server.output(start) == ""
 
 
 # ── bodies ────────────────────────────────────────────────────────────────────────────────────────────────────────

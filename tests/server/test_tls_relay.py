@@ -230,6 +230,7 @@ async def test_clients_that_come_and_vanish_leave_nothing(serve: Serve) -> None:
         _reset(client)
     await encrypted.server.ended(10)
     await until(lambda: not encrypted.server.peers and not encrypted.server.tasks, "their end")
+    await until(lambda: not encrypted.outside, "the end of those that never came to the reactor")
     assert await (await encrypted.open()).echoes()
 
 

@@ -56,6 +56,7 @@ class ArrivedProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state)
         self.arrival = arrival
         self._limits = bolt_settings()
+        self._running: RequestResponseCycle | None = None  # `cycle` is the last that came
         self._awaits_head = True
         self._is_last = False
         self._overhead = 0  # bytes of a head, or since the last byte of a body
@@ -72,6 +73,7 @@ class ArrivedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._cancel_deadline()
+        self._tell_of_end()
         super().connection_lost(exc)
 
     # ── what comes ───────────────────────────────────────────────────────────────────────────────────────
@@ -147,24 +149,30 @@ class ArrivedProtocol(HttpToolsProtocol):
         if self._is_unanswered():
             self.transport.write(_REFUSALS[status])
         self.transport.close()
-        if self.is_answering():
-            # Now, and not when the client has taken what is left.
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        self._tell_of_end()  # now, and not when the client has taken what is left
 
     def _is_unanswered(self) -> bool:
         """Whether it is the turn of the request that is coming, and nothing was said to it."""
-        if self._awaits_head:
-            return True
-        cycle: RequestResponseCycle | None = self.cycle
-        return cycle is not None and not cycle.response_started and not self.pipeline
+        running = self._running
+        return self._awaits_head or (
+            running is not None and running is self.cycle and not running.response_started
+        )
 
     # ── requests behind one that is being answered ───────────────────────────────────────────────────────
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
     def is_answering(self) -> bool:
         """Whether the answer to a request is under way."""
-        cycle: RequestResponseCycle | None = self.cycle
-        return cycle is not None and not cycle.response_complete
+        return self._running is not None and not self._running.response_complete
+
+    def _tell_of_end(self) -> None:
+        """Tell the application that the client has left."""
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
 
     def end_with_answer(self) -> None:
         """Take nothing more, and end the connection with the answers that are under way."""
