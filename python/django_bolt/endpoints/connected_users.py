@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Sequence
 from functools import partial
@@ -20,6 +21,10 @@ class ConnectedUsers:
     """Which connections a user has. May be asked from any thread."""
 
     def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Know nobody, as in the child after a fork: the connections are the parent's."""
         self._watches: dict[str, set[Watch]] = {}
         self._lock = threading.Lock()
 
@@ -67,11 +72,13 @@ class ConnectedUsers:
     def _discard(self, key: str, watch: Watch, task: asyncio.Task[Any]) -> None:
         watch.end()
         with self._lock:
-            watches = self._watches[key]
+            watches = self._watches.get(key, set())
             watches.discard(watch)
             if not watches:
-                del self._watches[key]
+                self._watches.pop(key, None)
 
 
 connected_users = ConnectedUsers()
 """Those of this process."""
+
+os.register_at_fork(after_in_child=connected_users.renew)

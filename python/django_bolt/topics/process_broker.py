@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 from django.core import mail
@@ -15,9 +16,17 @@ ALONE = "memory://"
 
 
 class _Kept:
-    lock = threading.Lock()
+    lock = threading.RLock()  # A signal handler that publishes may interrupt who has it.
     settings: BoltSettings | None = None
     broker: Broker | None = None
+
+    @classmethod
+    def renew(cls) -> None:
+        """Let go of the lock in the child after a fork: a thread that is not here may have it."""
+        cls.lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_Kept.renew)
 
 
 def process_broker() -> Broker:
