@@ -58,3 +58,10 @@ def test_what_is_none_is_refused(raw: bytes, reason: str) -> None:
     with pytest.raises(InvalidPublication, match=reason) as raised:
         decode(raw)
     assert isinstance(raised.value, EnvironmentFailure)
+
+
+def test_what_is_nested_too_deeply_is_no_publication() -> None:
+    raw = bytearray(packed("t", b"x", False, "", None, None, None, None))
+    raw[-1:] = b"\x91" * 100_000 + b"\xc0"
+    with pytest.raises(InvalidPublication):
+        decode(raw)

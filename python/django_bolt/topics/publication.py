@@ -57,7 +57,7 @@ def decode(raw: bytes | bytearray | memoryview) -> Publication:
         raise InvalidPublication(f"version {bytes(view[:1]).hex() or 'missing'}, not {VERSION.hex()}")
     try:
         publication = _decoder.decode(view[1:])
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidPublication(str(error)) from error
     if publication.is_text and not publication.data.isascii():
         _check_utf8(publication.data)
