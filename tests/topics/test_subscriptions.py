@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -119,6 +120,24 @@ def test_what_a_filter_raises_is_logged_and_nothing_is_sent(caplog: pytest.LogCa
         assert session.receive() == "y"
     assert "in the filter" in caplog.text
     assert "x" not in [record.getMessage() for record in caplog.records]
+
+
+def test_what_a_transformation_returns_cannot_keep_others_from_their_messages() -> None:
+    api = BoltAPI()
+
+    @api.websocket("/ws")
+    async def handler(websocket: WebSocket, transforms: bool = False) -> None:
+        await websocket.accept()
+        await websocket.subscribe("a", transform=json.loads if transforms else None)
+        await websocket.send_text("subscribed")
+        await websocket.receive()
+
+    with TestClient(api) as client:
+        first, second = client.websocket_connect("/ws?transforms=1"), client.websocket_connect("/ws")
+        assert first.receive() == second.receive() == "subscribed"
+        assert publish("a", '"\\ud800"').receivers == 1
+        assert publish("a", '"ż"').receivers == 2
+        assert [first.receive(), second.receive(), second.receive()] == ["ż", '"\\ud800"', '"ż"']
 
 
 def test_a_name_that_the_broker_refuses_is_not_subscribed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,6 +122,8 @@ def make_callback(connection: Any, keep: Filter | None, transform: Transform | N
 
 
 def _encode(message: Any) -> str | bytes | None:
+    if isinstance(message, str) and not message.isascii():
+        message.encode()  # Fails here, and for this client alone, if the text has no UTF-8.
     if message is None or isinstance(message, str | bytes):
         return message
     return encode_json(message).decode()
