@@ -4,6 +4,7 @@ import os
 import stat
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -133,3 +134,26 @@ class TestKey:
             key = project_key("")
         with override_settings(BASE_DIR=str(temporary / "link")):
             assert project_key("") == key
+
+
+@pytest.mark.parametrize("in_place", [Path.touch, lambda path: path.symlink_to("/dev/null")])
+def test_what_is_no_directory_on_the_way_is_an_outage(in_place: Callable[[Path], None]) -> None:
+    directory = RuntimeDirectory("key")
+    in_place(directory.path.parent)
+    with pytest.raises(BrokerUnavailable, match="local://"):
+        directory.list_if_changed()
+
+
+def test_a_directory_that_goes_while_it_is_listed_is_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = RuntimeDirectory("key")
+    directory.make()
+    age(directory.path)
+
+    def fail(path: str) -> list[str]:
+        raise FileNotFoundError(2, "gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", fail)
+        with pytest.raises(BrokerUnavailable, match="gone"):
+            directory.list_if_changed()
+    assert directory.list_if_changed() == []

@@ -74,9 +74,9 @@ class RuntimeDirectory:
         try:
             status = os.stat(self._text, follow_symlinks=False)
         except FileNotFoundError:
-            status = None
-        if status is None:
             return self._list_nothing()
+        except OSError as error:  # such as a directory on the way that another user has made
+            raise self.unavailable(str(error.strerror)) from error
         stamp = (status.st_ino, status.st_mtime_ns)
         if stamp == self._listed:
             return None
@@ -84,7 +84,11 @@ class RuntimeDirectory:
             self._check(path)
         # Two changes within one tick of the file system's clock look alike: until the clock has moved on, look again.
         self._listed = stamp if time.time_ns() - status.st_mtime_ns > SETTLED else None
-        return [name for name in os.listdir(self._text) if not name.startswith(".")]
+        try:
+            return [name for name in os.listdir(self._text) if not name.startswith(".")]
+        except OSError as error:
+            self._listed = None
+            raise self.unavailable(str(error.strerror)) from error
 
     def forget(self) -> None:
         """Let the next `list_if_changed` return the names."""
