@@ -191,3 +191,22 @@ async def test_no_socket_can_be_made(runtime: RuntimeDirectory, monkeypatch: pyt
     runtime.path.chmod(0o755)
     with pytest.raises(BrokerUnavailable, match="must be 0700"):
         Received(runtime).receiver.start()
+
+
+async def test_who_stops_while_there_can_be_no_socket_stays_stopped(
+    received: Received, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "WATCH_INTERVAL", 0.001)
+    with received.connect(), monkeypatch.context() as patch:
+        await until(lambda: received.receiver.connections)
+        patch.setattr(module, "listen", fail)
+        (received.runtime.path / received.receiver.name).unlink()
+        received.receiver._look_after()
+        received.receiver.stop()
+    assert not received.receiver.connections
+    await asyncio.sleep(0.01)
+    assert not list(received.runtime.path.iterdir())
+
+
+def fail(directory: object, name: str) -> socket.socket:
+    raise OSError("no room")

@@ -69,10 +69,9 @@ class Receiver:
 
     def stop(self) -> None:
         """Be found no more, and end all connections."""
-        if self._listener is None:
-            return
-        with contextlib.suppress(OSError):
-            (self._directory.path / self.name).unlink()
+        if self._listener is not None:
+            with contextlib.suppress(OSError):
+                (self._directory.path / self.name).unlink()
         self._stop_listening()
         for connection in list(self.connections):
             connection.close()
