@@ -187,6 +187,26 @@ def test_a_transaction_left_open_is_rolled_back_and_said(
     assert run(thread, table_names) == []
 
 
+def test_a_transaction_left_open_on_a_connection_that_cannot_be_closed_is_not_gone_on_with(
+    configure: Configure, thread: ThreadPool
+) -> None:
+    configure(CONN_MAX_AGE=None)
+
+    def fail() -> None:
+        raise OperationalError("the server is gone")
+
+    def leave_open() -> BaseDatabaseWrapper:
+        transaction.atomic(using=ALIAS).__enter__()
+        connection = connections[ALIAS]
+        connection._close = fail  # type: ignore[method-assign]
+        return connection
+
+    broken = run(thread, leave_open)
+    assert not run(thread, query).in_atomic_block
+    del broken._close
+    run(thread, broken.connection.close)
+
+
 def test_a_connection_that_cannot_even_be_closed_is_dropped(
     configure: Configure, thread: ThreadPool, caplog: pytest.LogCaptureFixture
 ) -> None:

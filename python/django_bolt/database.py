@@ -124,5 +124,6 @@ def _end_transactions() -> None:
                 "begin and end it in one call",
                 connection.alias,
             )
-            connection.close()
-            del connections[connection.alias]
+            del connections[connection.alias]  # First: what cannot be closed must not be used again.
+            with suppress(Exception):
+                connection.close()
