@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from functools import partial
 
 import pytest
@@ -16,6 +17,8 @@ from django_bolt.exceptions import BrokerUnavailable
 from django_bolt.testing.broker_contract.alone import METHODS, publish
 from django_bolt.testing.broker_contract.process import OtherProcess, message
 from django_bolt.topics.brokers import Broker, make_broker
+from django_bolt.topics.brokers.redis.exchange import Entry
+from django_bolt.topics.brokers.redis.sending import succeed
 from tests.topics.brokers.redis.relay import Relay, relaying
 from tests.topics.brokers.redis.valkey import Valkey, wait_for
 
@@ -262,3 +265,32 @@ def test_a_mistake_of_ours_is_logged_and_the_next_publication_works(
     assert "a mistake" in caplog.text
     broker.publish(message("room:1", "after"))
     assert other.data(1) == [b"after"]
+
+
+def test_a_mistake_of_ours_in_an_outage_does_not_make_it_last(
+    server: Valkey, broker: Broker, other: OtherProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("a mistake")
+
+    with monkeypatch.context() as context:
+        context.setattr("django_bolt.topics.brokers.redis.exchange.Exchange.probe", fail)
+        server.kill()
+        assert not succeeds(lambda: broker.publish(message("room:1", "lost")))
+        sender = broker._sender  # type: ignore[attr-defined]
+        wait_for(lambda: sender._thread is None)
+        server.start()
+    wait_for(lambda: succeeds(lambda: broker.publish(message("room:1", "after"))))
+
+
+def test_a_future_that_is_cancelled_at_the_last_moment_is_no_error() -> None:
+    class Cancelled(Future[None]):
+        def done(self) -> bool:
+            is_done = super().done()
+            self.cancel()
+            return is_done
+
+    entry = Entry(b"room:1", b"", Cancelled())
+    succeed(entry)
+    assert entry.future is not None
+    assert entry.future.cancelled()

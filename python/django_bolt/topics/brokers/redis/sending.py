@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections import deque
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 
 from redis.exceptions import RedisError
 
@@ -153,8 +153,9 @@ class Sender:
 
     def _keep_running(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="django_bolt-redis", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="django_bolt-redis", daemon=True)
+            thread.start()
+            self._thread = thread  # only if it could be started; it waits for the lock until then
         self._changed.notify_all()
 
     def _run(self) -> None:
@@ -166,6 +167,7 @@ class Sender:
             with self._changed:
                 self._thread = None
                 self._under_way = 0
+                self._is_down = False  # or nothing would be tried again
                 self._exchange.close()
 
     def _work(self) -> None:
@@ -221,7 +223,8 @@ class Sender:
         if future is None or future.done():
             self._drops.add(REASONS[result.outcome], f"{self._outage.address}: {result.error}")
         else:
-            future.set_exception(self._unavailable(f"{MEANINGS[result.outcome]}: {result.error}"))
+            with contextlib.suppress(InvalidStateError):  # cancelled by another thread just now
+                future.set_exception(self._unavailable(f"{MEANINGS[result.outcome]}: {result.error}"))
 
     def _recover(self, failed: Result, backoff: Backoff) -> None:
         """Go on when a server is there again."""
@@ -279,4 +282,5 @@ def is_wanted(entry: Entry) -> bool:
 def succeed(entry: Entry) -> None:
     """Tell whoever waits for an entry that it was taken."""
     if entry.future is not None and not entry.future.done():
-        entry.future.set_result(None)
+        with contextlib.suppress(InvalidStateError):  # cancelled by another thread just now
+            entry.future.set_result(None)
