@@ -268,7 +268,7 @@ def test_a_mistake_of_ours_is_logged_and_the_next_publication_works(
 
 
 def test_a_mistake_of_ours_in_an_outage_does_not_make_it_last(
-    server: Valkey, broker: Broker, other: OtherProcess, monkeypatch: pytest.MonkeyPatch
+    server: Valkey, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*arguments: object) -> None:
         raise RuntimeError("a mistake")
