@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from django_bolt import _core
+from django_bolt.server import tls_relay
 from django_bolt.server.tls import Certificate
 from tests.core.loopback import Handler, Peer, Server, disconnect_of, hold, until
 from tests.server.encrypted import DEADLINE, KIB, MIB, Client, Encrypted, Serve
@@ -48,6 +49,70 @@ async def test_a_handler_knows_the_client_and_that_it_came_over_tls(serve: Serve
     [peer] = encrypted.server.peers
     assert peer.peer == client.writer.get_extra_info("sockname")
     assert peer.is_secure
+
+
+class OfTheLink(asyncio.Transport):
+    """A client's transport, whose address holds on one link only."""
+
+    is_read = False
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("fe80::1%eth0", 4711, 0, 2)})
+
+    def abort(self) -> None:
+        raise AssertionError("not to be ended")
+
+    def resume_reading(self) -> None:
+        self.is_read = True
+
+
+class Adopting:
+    """A reactor that notes whom it gets, or fails."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.clients: list[object] = []
+
+    def adopt(self, descriptor: int, *, client: object, is_secure: bool) -> None:
+        os.close(descriptor)
+        if self.error is not None:
+            raise self.error
+        self.clients.append(client)
+
+
+async def join(reactor: Any) -> OfTheLink:
+    relay = tls_relay.Encrypted(tls_relay.Surroundings(reactor, lambda: None))
+    relay.transport = transport = OfTheLink()
+    try:
+        await relay.join_reactor()
+    finally:
+        plain = relay.other
+        assert plain is not None
+        relay.transport, plain.other = None, None
+        assert plain.transport is not None
+        plain.transport.abort()
+        await asyncio.sleep(0)
+    return transport
+
+
+async def test_a_client_of_the_same_link_is_known_by_its_address() -> None:
+    reactor = Adopting()
+    assert (await join(reactor)).is_read
+    assert reactor.clients == [("fe80::1", 4711)]
+
+
+async def test_a_client_that_the_reactor_does_not_take_is_not_left_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    aborted = []
+
+    def abort(transport: OfTheLink) -> None:
+        aborted.append(transport)
+
+    monkeypatch.setattr(OfTheLink, "abort", abort)
+    with pytest.raises(RuntimeError, match="closed"):
+        await join(Adopting(RuntimeError("the reactor is closed")))
+    assert len(aborted) == 1
 
 
 async def test_http_1_1_is_agreed_on(serve: Serve, certificate: Certificate) -> None:

@@ -169,8 +169,13 @@ class Encrypted(_End):
         self.other = plain
         self.surroundings.outside.discard(self)
         peer = self.transport.get_extra_info("peername")
-        client = (peer[0], peer[1]) if isinstance(peer, tuple) else None
-        self.surroundings.reactor.adopt(outer.detach(), client=client, is_secure=True)
+        # An address of the link comes with the name of an interface, which is no part of it.
+        client = (peer[0].partition("%")[0], peer[1]) if isinstance(peer, tuple) else None
+        try:
+            self.surroundings.reactor.adopt(outer.detach(), client=client, is_secure=True)
+        except BaseException:
+            self.transport.abort()  # Nobody else would ever end it.
+            raise
         self.transport.resume_reading()
 
 

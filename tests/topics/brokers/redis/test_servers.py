@@ -9,13 +9,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 
 from django_bolt.conf import BoltSettings
 from django_bolt.exceptions import BrokerUnavailable
 from django_bolt.testing.broker_contract.process import OtherProcess, message
 from django_bolt.topics.brokers import make_broker
+from django_bolt.topics.brokers.redis.servers import ClusterServers
+from django_bolt.topics.brokers.redis.url import parse_url
 from tests.topics.brokers.redis.relay import relaying
 from tests.topics.brokers.redis.valkey import Sentinels, Valkey, sentinels, wait_for
+
+
+@pytest.mark.parametrize("host", [None, b""])
+def test_a_node_that_does_not_say_its_name_is_the_one_that_was_asked(host: bytes | None) -> None:
+    servers = ClusterServers(parse_url("redis+cluster://10.0.0.1:7000"), 1)
+    servers._read([(("10.0.0.1", 7000), [0, REDIS_CLUSTER_HASH_SLOTS - 1, [host, 7001, b"id"]])])
+    assert servers.locate(b"room:1") == ("10.0.0.1", 7001)
 
 
 @pytest.fixture(scope="module")

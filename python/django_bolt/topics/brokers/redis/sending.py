@@ -152,10 +152,10 @@ class Sender:
             thread.join(self._timeout)
 
     def _keep_running(self) -> None:
-        if self._thread is None or not self._thread.is_alive():
+        if self._thread is None:
             thread = threading.Thread(target=self._run, name="django_bolt-redis", daemon=True)
             thread.start()
-            self._thread = thread
+            self._thread = thread  # only if it could be started; it waits for the lock until then
         self._changed.notify_all()
 
     def _run(self) -> None:
@@ -167,22 +167,11 @@ class Sender:
             with self._changed:
                 self._thread = None
                 self._under_way = 0
+                self._is_down = False  # or nothing would be tried again
                 self._exchange.close()
 
     def _work(self) -> None:
         backoff = Backoff()
-        while True:
-            try:
-                self._publish_batches(backoff)
-                return
-            except Exception:  # of a library; without this thread nothing would ever be published again
-                logger.exception("Publishing to the broker %s failed", self._outage.address)
-                self._exchange.close()
-                with self._changed:
-                    self._under_way, self._is_down = 0, False
-                self._pause(backoff)
-
-    def _publish_batches(self, backoff: Backoff) -> None:
         while (batch := self._next_batch()) is not None:
             results = self._exchange.publish(batch)
             failed = [result for result in results if result.error is not None]

@@ -199,8 +199,8 @@ class ClusterServers(Servers):
     def _read(self, ranges: list[Any]) -> None:
         slots: list[Address | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
         for (asked, _), (first, last, primary, *_) in ranges:
-            # A node without a name of its own is the one that was asked.
-            address = (primary[0].decode() or asked, primary[1])
+            # A node that does not know its name, or is told not to say it, is reached as the one that was asked.
+            address = ((primary[0] or b"").decode() or asked, primary[1])
             slots[first : last + 1] = [address] * (last + 1 - first)
         self._nodes = tuple({address for address in slots if address})
         self._slots = slots
