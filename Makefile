@@ -170,6 +170,6 @@ check-docs: build
 
 .PHONY: clean
 clean:  ## Remove the environments and everything that was built
-	rm -rf .venv .venvs target fuzz/target site build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venvs benchmarks/.venvs target fuzz/target site build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	rm -f python/django_bolt/_core*.so examples/chat/db.sqlite3
 	find python tests scripts benchmarks examples compliance -name __pycache__ -type d -prune -exec rm -rf {} +

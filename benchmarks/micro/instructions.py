@@ -2,7 +2,8 @@
 
 Each operation runs some times and more times; the difference of both counts, divided, is what one takes. Unlike times,
 counts hardly depend on what else the machine does. They do depend on compiler and libraries, so the bounds in
-``bounds.json`` are twice what was counted when they were set: they catch slips of an order, not of a tenth.
+``bounds.json`` are twice what was counted when they were set: they catch slips of an order, not of a tenth. A copy of
+many bytes by one ``rep movsb`` counts as an instruction for each.
 
     python benchmarks/micro/instructions.py             # compare with the bounds
     python benchmarks/micro/instructions.py --set       # set them anew
