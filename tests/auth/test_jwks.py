@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -214,3 +215,18 @@ async def test_the_log_has_no_password_of_the_url(clock: Clock, caplog: pytest.L
         await RemoteKeys("http://name:hush@127.0.0.1:1/keys").find("first")
     assert "cannot be fetched from 127.0.0.1" in caplog.text
     assert "hush" not in caplog.text
+
+
+async def test_a_thread_that_cannot_be_started_is_tried_again(
+    keys: RemoteKeys, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        with pytest.raises(HTTPException) as refusal:
+            await keys.find("first")
+    assert refusal.value.status_code == 503
+    clock.now += jwks.INTERVAL
+    assert await keys.find("first")

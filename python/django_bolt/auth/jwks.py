@@ -97,9 +97,13 @@ class RemoteKeys:
             now = time.monotonic()
             if self._fetch is None and now - self._tried_at >= (RETRY if self._is_failing else INTERVAL):
                 self._tried_at = now
-                self._fetch = Future()
-                self._fetch.set_running_or_notify_cancel()  # Nobody who waits can cancel it for others.
-                threading.Thread(target=self._run_fetch, name="django-bolt-jwks", daemon=True).start()
+                fetch: Future[None] = Future()
+                fetch.set_running_or_notify_cancel()  # Nobody who waits can cancel it for others.
+                self._fetch = fetch
+                try:
+                    threading.Thread(target=self._run_fetch, name="django-bolt-jwks", daemon=True).start()
+                except RuntimeError:  # No thread can be started; what never began must not be waited for.
+                    self._fetch = None
             return self._fetch
 
     async def _wait_for(self, fetch: Future[None] | None) -> None:

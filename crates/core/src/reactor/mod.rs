@@ -360,7 +360,8 @@ impl Reactor {
         if let Some(hub) = this.hub(py) {
             hub.get().clear(py);
         }
-        if let Some((_, handle)) = this.alarm.borrow_mut(py).take() {
+        let alarm = this.alarm.borrow_mut(py).take();
+        if let Some((_, handle)) = alarm {
             handle.call_method0(py, "cancel")?;
         }
         if this.thread.get().is_some() {
