@@ -11,14 +11,13 @@ from typing import Annotated
 import django
 from django.conf import settings
 from django.core.management import call_command
+from tokens import SECRET
 
 from django_bolt import BoltAPI, Query, WebSocket
 from django_bolt.auth import IsAuthenticated, JWTAuthentication
 
-SECRET_KEY = "only-for-benchmarks-and-longer-than-32-bytes"
-
 api = BoltAPI()
-by_token = {"auth": [JWTAuthentication(SECRET_KEY)], "guards": [IsAuthenticated()]}
+by_token = {"auth": [JWTAuthentication()], "guards": [IsAuthenticated()]}
 
 
 @api.websocket("/ws/plain")
@@ -50,15 +49,15 @@ async def token_and_parameters(
 
 
 async def echo(websocket: WebSocket) -> None:
-    """Send back what comes."""
+    """Send back what comes, with a prefix."""
     await websocket.accept()
     async for message in websocket.iter_text():
-        await websocket.send_text(message)
+        await websocket.send_text(f"Echo: {message}")
 
 
 if __name__ == "__main__":
     settings.configure(
-        SECRET_KEY=SECRET_KEY,
+        SECRET_KEY=SECRET,
         INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "django_bolt"],
         DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
         ROOT_URLCONF=__name__,
