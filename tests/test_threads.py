@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 import threading
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import pytest
 from asgiref.sync import SyncToAsync, async_to_sync, sync_to_async
@@ -52,6 +55,35 @@ async def test_coroutines_of_the_loop_can_be_called_from_it() -> None:
         return asyncio.get_running_loop()
 
     assert await run_in_thread(async_to_sync(running_loop)) is asyncio.get_running_loop()
+
+
+async def call_while_handling(function: Callable[[], Any], call: Callable[..., Any]) -> tuple[Any, list[str]]:
+    """Call a function while an exception is handled; returns its result, and the frames of that exception."""
+    try:
+        raise KeyError
+    except KeyError as error:
+        result = await call(function)
+        return result, [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+
+
+async def test_an_exception_that_is_handled_meanwhile_keeps_no_frame_of_the_thread() -> None:
+    use_job_threads()
+    for call in (run_in_thread, lambda function: sync_to_async(function)()):
+        handled, frames = await call_while_handling(sys.exception, call)
+        assert isinstance(handled, KeyError)
+        assert frames == ["call_while_handling"]
+
+
+async def test_an_exception_that_is_handled_may_be_raised_by_the_function() -> None:
+    def raise_it() -> None:
+        handled = sys.exception()
+        assert handled is not None
+        raise handled
+
+    with pytest.raises(KeyError) as raised:
+        await call_while_handling(raise_it, run_in_thread)
+    assert raised.traceback[-1].name == "call_while_handling"
+    assert "raise_it" in [entry.name for entry in raised.traceback]
 
 
 async def test_a_coroutine_function_is_refused() -> None:

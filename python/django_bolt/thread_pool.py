@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
+from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 from weakref import WeakSet
 
@@ -40,11 +42,16 @@ class _Job:
         call: It.
         future: Takes its outcome.
         owner: Number of the task that it is made for; None if that is not known.
+        handled: The exception that is being handled where the call is asked for.
+        traceback: Its traceback there. asgiref raises it in the thread, for `sys.exc_info`; the frames there would
+            hold it, and it them: a reference cycle, which keeps a connection until the garbage collector comes.
     """
 
     call: Callable[[], Any]
     future: Future[Any]
     owner: int | None
+    handled: BaseException | None
+    traceback: TracebackType | None
 
     error: BaseException | None = None
     result: Any = None
@@ -58,6 +65,10 @@ class _Job:
                 self.result = self.call()
         except BaseException as error:
             self.error = error
+        finally:
+            if self.handled is not None and self.handled is not self.error:
+                self.handled.__traceback__ = self.traceback
+            del self.handled, self.traceback
         return True
 
     def deliver(self) -> None:
@@ -112,7 +123,7 @@ class ThreadPool(Executor):
             NoThreadFree: No thread is free, and nothing waits in this pool.
         """
         future: Future[T] = Future()
-        job = _Job(partial(fn, *args, **kwargs), future, _find_owner())
+        job = _Job(partial(fn, *args, **kwargs), future, _find_owner(), *_find_handled())
         with self._lock:
             if not self._assign(job):
                 if not self._waits:
@@ -228,6 +239,11 @@ class _Worker(threading.Thread):
         else:
             release_connections()
         self.owner = owner
+
+
+def _find_handled() -> tuple[BaseException | None, TracebackType | None]:
+    handled = sys.exception()
+    return handled, handled.__traceback__ if handled else None
 
 
 def _find_owner() -> int | None:

@@ -4,6 +4,7 @@ import gc
 import json
 import logging
 import threading
+import traceback
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -268,20 +269,46 @@ async def test_on_disconnect_takes_what_it_names() -> None:
     assert noted == [("bye", "DISCONNECTED"), 1001, "nothing"]
 
 
-async def test_what_a_connection_held_is_free_when_it_has_ended() -> None:
-    held: list[weakref.ref[Any]] = []
+class Holding:
+    async def on_connect(self, websocket: WebSocket) -> None:
+        self.websocket = websocket
+        noted.append(weakref.ref(self))
 
-    class Holding:
-        async def on_connect(self, websocket: WebSocket) -> None:
-            self.websocket = websocket
-            held.append(weakref.ref(self))
+    async def on_say(self, message: Say) -> Said:
+        return Said(message.text)
 
-        async def on_say(self, message: Say) -> Said:
-            return Said(message.text)
 
+class HoldingToTheEnd(Holding):
+    async def on_disconnect(self) -> None: ...
+
+
+class HoldingToTheEndInAThread(Holding):
+    def on_disconnect(self) -> None: ...
+
+
+@pytest.mark.parametrize("cls", [Holding, HoldingToTheEnd, HoldingToTheEndInAThread])
+async def test_what_a_connection_held_is_free_when_it_has_ended(cls: type) -> None:
     gc.disable()
     try:
-        await run(Holding, {"type": "say", "text": "hi"}, "{", {"type": "shout"})
-        assert [reference() for reference in held] == [None]
+        await run(cls, {"type": "say", "text": "hi"}, "{", {"type": "shout"})
+        assert [reference() for reference in noted] == [None]
     finally:
         gc.enable()
+
+
+async def test_a_thread_leaves_no_trace_in_the_error_that_ended_the_connection(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Failing:
+        async def on_say(self, message: Say) -> None:
+            raise KeyError(message.text)
+
+        def on_disconnect(self) -> None: ...
+
+    with caplog.at_level(logging.ERROR, "django_bolt.endpoint"):
+        await run(Failing, {"type": "say", "text": "hi"})
+    [record] = caplog.records
+    assert record.exc_info is not None
+    frames = [frame.name for frame in traceback.extract_tb(record.exc_info[2])]
+    assert frames[-2:] == ["serve", "on_say"]
+    assert "thread_handler" not in frames
