@@ -28,7 +28,7 @@ NOBODY: list[Any] = [
     1.5,
     [1],
     {"pk": 1},
-    uuid.uuid4(),
+    uuid.UUID(int=1),
 ]
 
 

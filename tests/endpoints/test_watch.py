@@ -60,7 +60,7 @@ async def test_at_expiry_the_connection_is_closed_with_the_reason_of_its_authent
     assert time.time() >= expires_at
 
 
-@pytest.mark.parametrize("expires_at", [time.time() - 100, 0, -1, -float("inf"), float("nan")])
+@pytest.mark.parametrize("expires_at", [1e9, 0, -1, -float("inf"), float("nan")])
 async def test_what_has_expired_already_is_closed_at_once(expires_at: float) -> None:
     websocket, watch = watched(expires_at=expires_at)
     watch.begin()
@@ -68,7 +68,7 @@ async def test_what_has_expired_already_is_closed_at_once(expires_at: float) -> 
     assert websocket.closed == (4401, "credentials expired")
 
 
-@pytest.mark.parametrize("expires_at", [None, 2.0**53, time.time() + 10 * 366 * 24 * 3600])
+@pytest.mark.parametrize("expires_at", [None, 2.0**53, 4e9])
 async def test_what_does_not_expire_for_long_is_left_alone(expires_at: float | None) -> None:
     websocket, watch = watched(expires_at=expires_at)
     watch.begin()
