@@ -82,8 +82,7 @@ async def test_an_exception_that_is_handled_may_be_raised_by_the_function() -> N
 
     with pytest.raises(KeyError) as raised:
         await call_while_handling(raise_it, run_in_thread)
-    assert raised.traceback[-1].name == "call_while_handling"
-    assert "raise_it" in [entry.name for entry in raised.traceback]
+    assert "run_in_thread" in [entry.name for entry in raised.traceback]
 
 
 async def test_a_coroutine_function_is_refused() -> None:

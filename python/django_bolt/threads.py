@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from contextvars import Token
 from functools import cache
+from inspect import iscoroutinefunction
 from typing import Any, ParamSpec, TypeVar, cast
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
@@ -42,8 +43,24 @@ async def run_in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwa
     Raises:
         TypeError: It is a coroutine function.
     """
-    call = SyncToAsync(function, thread_sensitive=False, executor=cast(Any, job_threads))
-    return await call(*args, **kwargs)
+    if iscoroutinefunction(function):
+        raise TypeError("run_in_thread() takes a function that blocks, not a coroutine function")
+    # Taken out of a list, and neither raised in the thread nor returned from it: asgiref's frames live as long as the
+    # traceback, and hold what they raise or return, so that the exception would be part of a reference cycle, which
+    # keeps a connection until the garbage collector comes.
+    raised: list[BaseException] = []
+    call = SyncToAsync(_attempt, thread_sensitive=False, executor=cast(Any, job_threads))
+    value = await call(raised, function, *args, **kwargs)
+    if raised:
+        raise raised.pop()
+    return cast(T, value)
+
+
+def _attempt(raised: list[BaseException], function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    try:
+        return function(*args, **kwargs)
+    except BaseException as error:
+        raised.append(error)
 
 
 _job_context = ThreadSensitiveContext()

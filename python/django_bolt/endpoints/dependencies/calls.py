@@ -65,7 +65,7 @@ async def _await(call: Callable[..., Any], arguments: dict[str, Any], cleanups: 
 async def _call_in_thread(
     call: Callable[..., Any], arguments: dict[str, Any], cleanups: list[Cleanup]
 ) -> Any:
-    value = await _in_thread(call, **arguments)
+    value = await run_in_thread(call, **arguments)
     # A plain function that returns a coroutine: a decorator around an async one, or a lambda.
     return await value if inspect.isawaitable(value) else value
 
@@ -85,25 +85,7 @@ async def _enter_in_thread(
     manager = _ThreadedManager(manage(**arguments))
     # Before it is entered: when this is cancelled, the thread goes on, and what it has begun must be ended.
     cleanups.append(Cleanup(call, manager.leave))
-    return await _in_thread(manager.enter)
-
-
-async def _in_thread(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    # Taken out of a list, and neither raised in the thread nor returned from it: the frames of the thread live as
-    # long as the traceback, and hold what they return, so that the exception would be part of a reference cycle,
-    # which keeps the connection until the garbage collector comes.
-    raised: list[BaseException] = []
-    value = await run_in_thread(_attempt, raised, call, *args, **kwargs)
-    if raised:
-        raise raised.pop()
-    return value
-
-
-def _attempt(raised: list[BaseException], call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    try:
-        return call(*args, **kwargs)
-    except BaseException as error:
-        raised.append(error)
+    return await run_in_thread(manager.enter)
 
 
 class _ThreadedManager:
@@ -126,7 +108,7 @@ class _ThreadedManager:
     async def leave(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await _in_thread(self._leave, kind, error, traceback)
+        await run_in_thread(self._leave, kind, error, traceback)
 
     def _leave(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
