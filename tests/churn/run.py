@@ -27,14 +27,14 @@ from tests.churn.visitors import BEHAVED, MISBEHAVED, PATIENCE, Visit, Visitor
 
 BOLT: dict[str, Any] = {
     "HANDSHAKE_TIMEOUT": 3,
-    "PING_INTERVAL": 2,
-    "PING_TIMEOUT": 2,
+    "PING_INTERVAL": 3,
+    "PING_TIMEOUT": 6,
     "CLOSE_TIMEOUT": 1,
     "DISCONNECT_GRACE": 1,
 }
 """Short times, so that what waits for one is gone soon after the last visitor."""
 
-GONE = 15.0
+GONE = 25.0
 """Seconds within which the server must be rid of the last visitors: several times the longest wait above."""
 WARM_UP = 15.0
 """Seconds of churn before that which is measured: threads, pools and caches shall have their size."""

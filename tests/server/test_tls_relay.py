@@ -81,7 +81,7 @@ class Adopting:
 
 
 async def join(reactor: Any) -> OfTheLink:
-    relay = tls_relay.Encrypted(tls_relay.Surroundings(reactor, lambda: None))
+    relay = tls_relay.Encrypted(tls_relay.Surroundings(reactor, set()))
     relay.transport = transport = OfTheLink()
     try:
         await relay.join_reactor()
