@@ -95,15 +95,17 @@ class Member:
 
     async def _listen(self, websocket: ClientConnection) -> None:
         try:
-            joined = str(await websocket.recv())
-            self.worker = int(joined.removeprefix("joined "))
             self.visits.append([])
-            self.joined.set()
             async for message in websocket:
-                room, number = str(message).split()
-                assert int(room) == self.room
-                self.visits[-1].append(int(number))
-                if int(number) == ROUNDS - 1:
+                first, second = str(message).split()
+                if first == "joined":  # a publication may come before it
+                    self.worker = int(second)
+                    self.joined.set()
+                    continue
+                assert int(first) == self.room
+                number = int(second)
+                self.visits[-1].append(number)
+                if number == ROUNDS - 1:
                     return
         except ConnectionClosed:
             return
