@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from django_bolt.exceptions import InvalidPublication
+from django_bolt.exceptions import InvalidPublication, PublicationTooLarge
 
-__all__ = ["WIRE_OVERHEAD", "Publication", "decode", "encode"]
+__all__ = ["WIRE_OVERHEAD", "Publication", "check_size", "decode", "encode"]
 
 VERSION = b"\x01"
 """First byte on the wire. Fields are only ever added at the end, where older processes ignore them."""
@@ -39,6 +39,20 @@ class Publication(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Publication)
+
+
+def check_size(publication: Publication, limit: int) -> None:
+    """Check the size of what is to be published.
+
+    Args:
+        publication: What is to be published.
+        limit: Most bytes of its data, as ``MAX_PUBLICATION_SIZE`` says.
+
+    Raises:
+        PublicationTooLarge: Its data exceed the limit.
+    """
+    if len(publication.data) > limit:
+        raise PublicationTooLarge(publication.topic, len(publication.data), limit)
 
 
 def encode(publication: Publication) -> bytes:

@@ -9,14 +9,13 @@ from typing import Any, NamedTuple, Protocol
 from django.db import transaction
 
 from django_bolt.conf import bolt_settings
-from django_bolt.exceptions import PublicationTooLarge
 from django_bolt.topics.brokers import Broker
 from django_bolt.topics.encoding import encode_message
 from django_bolt.topics.hub import running_hubs
 from django_bolt.topics.names import check_topic
 from django_bolt.topics.process import process_id
 from django_bolt.topics.process_broker import process_broker
-from django_bolt.topics.publication import Publication
+from django_bolt.topics.publication import Publication, check_size
 
 __all__ = [
     "Published",
@@ -135,11 +134,10 @@ def make_publication(topic: str, message: Any, exclude: _Numbered | None = None)
         PublicationTooLarge: It exceeds ``MAX_PUBLICATION_SIZE``.
     """
     data, is_text = encode_message(message)
-    limit = bolt_settings().max_publication_size
-    if len(data) > limit:
-        raise PublicationTooLarge(topic, len(data), limit)
     excluded = None if exclude is None else exclude.id
-    return Publication(topic, data, is_text, process_id(), exclude=excluded)
+    publication = Publication(topic, data, is_text, process_id(), exclude=excluded)
+    check_size(publication, bolt_settings().max_publication_size)
+    return publication
 
 
 def _publish_now(publication: Publication) -> Published:

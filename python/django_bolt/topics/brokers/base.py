@@ -11,11 +11,10 @@ from typing import TypeAlias
 import msgspec
 
 from django_bolt.conf import BoltSettings
-from django_bolt.exceptions import PublicationTooLarge
 from django_bolt.topics.brokers.drops import Drops
 from django_bolt.topics.brokers.interests import Interests
 from django_bolt.topics.process import call_after_fork, process_id
-from django_bolt.topics.publication import Publication
+from django_bolt.topics.publication import Publication, check_size
 
 __all__ = ["Broker", "BrokerStatus", "Deliver"]
 
@@ -174,9 +173,7 @@ class Broker(ABC):
         Raises:
             PublicationTooLarge: It exceeds ``MAX_PUBLICATION_SIZE``.
         """
-        limit = self.settings.max_publication_size
-        if len(publication.data) > limit:
-            raise PublicationTooLarge(publication.topic, len(publication.data), limit)
+        check_size(publication, self.settings.max_publication_size)
 
     def hand_out(self, publication: Publication) -> None:
         """Deliver what came, if it is of another process and subscribed; on the loop.
