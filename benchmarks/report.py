@@ -27,7 +27,7 @@ def main() -> int:
     if importlib.util.find_spec("matplotlib"):
         from harness.plots import draw
 
-        plots = draw(record, output.parent)
+        plots = draw(record, output)
     output.write_text(render(record, plots), encoding="utf-8")
     print(f"written to {output}")
     return 0

@@ -31,23 +31,23 @@ STYLE: Any = {
 }
 
 
-def draw(record: Record, directory: Path) -> dict[str, str]:
-    """Write the plots that the run has numbers for; return their files by title."""
+def draw(record: Record, report: Path) -> dict[str, str]:
+    """Write the plots that the run has numbers for, beside its report; return their files by title."""
     files = {}
     with mpl.rc_context(STYLE):
         for title, names in BARS.items():
             if shown := [name for name in names if record["summary"].get(name)]:
-                files[title] = save(bars(record, shown), title, directory)
+                files[title] = save(bars(record, shown), title, report)
         for title, pattern in GROWTH.items():
             if record["summary"].get(pattern.format(COUNTS[0])):
-                files[title] = save(lines(record, pattern), title, directory)
+                files[title] = save(lines(record, pattern), title, report)
     return files
 
 
-def save(figure: Any, title: str, directory: Path) -> str:
-    """Write a figure; return the name of its file."""
-    name = title.lower().replace(" ", "-") + ".svg"
-    figure.savefig(directory / name, metadata={"Date": None}, bbox_inches="tight")
+def save(figure: Any, title: str, report: Path) -> str:
+    """Write a figure; return the name of its file, which begins with the report's."""
+    name = f"{report.stem} {title}".lower().replace(" ", "-") + ".svg"
+    figure.savefig(report.with_name(name), metadata={"Date": None}, bbox_inches="tight")
     plt.close(figure)
     return name
 

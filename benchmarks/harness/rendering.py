@@ -57,14 +57,18 @@ def heading(record: Record) -> list[str]:
 
 
 def targets(record: Record) -> list[str]:
-    """Return the table of what was wanted and what was reached."""
+    """Return the table of what was wanted and what was reached, of what the run was asked for."""
     rows = []
     for target in TARGETS:
+        if not target.is_part_of(record):
+            continue
         ratio = target.reached(record)
         rows.append(
             [target.scenario, target.describe(), f"≥ {target.least:g}", *verdict(ratio, target.least)]
         )
     for ceiling in CEILINGS:
+        if ceiling.scenario not in record["scenarios"]:
+            continue
         value = ceiling.reached(record)
         unit = record["scenarios"].get(ceiling.scenario, {}).get("unit", "")
         outcome = ["not measured", ""] if value is None else [show(value), yes(value <= ceiling.most)]

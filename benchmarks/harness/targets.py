@@ -22,6 +22,11 @@ class Target:
         where = f" in {self.other_scenario}" if self.other_scenario else ""
         return f"{self.server} against {self.other}{where}"
 
+    def is_part_of(self, record: dict[str, Any]) -> bool:
+        """Whether a run was asked for both."""
+        scenarios = {self.scenario, self.other_scenario or self.scenario}
+        return {self.server, self.other} <= set(record["servers"]) and scenarios <= set(record["scenarios"])
+
     def reached(self, record: dict[str, Any]) -> float | None:
         """Return the median of the ratios within the rounds, or None where one of both is missing."""
         own = numbers(record, self.scenario, self.server)

@@ -32,7 +32,7 @@ def record(results: list[Result], **others: Any) -> dict[str, Any]:
         "versions": {"python": "3.11"},
         "environments": {},
         "unavailable": {},
-        "servers": {},
+        "servers": {key: {"notes": "", "command": "serve"} for key in ("bolt", "picows", "limit")},
         "scenarios": {ECHO.name: {**about, "command": "bolt-load echo"}},
         "summary": {scenario.name: summarise(results, scenario) for scenario in SCENARIOS},
         "failures": [],
@@ -46,6 +46,14 @@ def test_losing_rows_stay_in() -> None:
     assert "| picows | 120 [120 – 120] | 0.25 [0.25 – 0.25] |" in text
     assert "| echo-16 | bolt against picows | ≥ 8 | 0.25 | **missed** |" in text
     assert "| echo-16 | bolt against limit | ≥ 0.5 | not measured |  |" in text
+
+
+def test_targets_that_the_run_was_not_about_are_left_out() -> None:
+    text = render(record([]), {})
+    assert "| echo-16 | bolt against picows | ≥ 8 | not measured |  |" in text
+    assert "bolt against socketify" not in text
+    assert "bolt against picows in" not in text
+    assert "idle-10000" not in text
 
 
 def test_targets_that_are_reached() -> None:
