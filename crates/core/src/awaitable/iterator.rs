@@ -26,6 +26,23 @@ impl MessageIterator {
             last: GilCell::new(None),
         }
     }
+
+    /// The awaitable of the last step, if nobody else has it. Gives up no reference.
+    #[inline]
+    pub(super) fn recycled<'py>(&self, py: Python<'py>) -> Option<Bound<'py, Awaitable>> {
+        let last = self.last.borrow_mut(py);
+        let last = last.as_ref()?.bind(py);
+        Awaitable::recycle(last).then(|| last.clone())
+    }
+
+    /// A new awaitable, kept for the next step.
+    pub(super) fn fresh<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Awaitable>> {
+        let decoder = self.decoder.as_ref().map(|decoder| decoder.clone_ref(py));
+        let awaitable = Awaitable::on(self.connection.bind(py), self.operation, decoder)?;
+        let before = self.last.borrow_mut(py).replace(awaitable.clone().unbind());
+        drop(before);
+        Ok(awaitable)
+    }
 }
 
 #[pymethods]
@@ -43,19 +60,11 @@ impl MessageIterator {
         slf
     }
 
-    #[inline]
+    /// In the type that users see, a slot of its own does the same, faster.
     fn __anext__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Awaitable>> {
-        let last = self.last.borrow_mut(py);
-        if let Some(last) = last.as_ref().map(|last| last.bind(py)) {
-            if Awaitable::recycle(last) {
-                return Ok(last.clone());
-            }
+        match self.recycled(py) {
+            Some(awaitable) => Ok(awaitable),
+            None => self.fresh(py),
         }
-        drop(last);
-        let decoder = self.decoder.as_ref().map(|decoder| decoder.clone_ref(py));
-        let awaitable = Awaitable::on(self.connection.bind(py), self.operation, decoder)?;
-        let before = self.last.borrow_mut(py).replace(awaitable.clone().unbind());
-        drop(before);
-        Ok(awaitable)
     }
 }

@@ -92,8 +92,11 @@ impl Awaitable {
     #[inline]
     pub(crate) fn completed(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
         static COMPLETED: PyOnceLock<Py<Awaitable>> = PyOnceLock::new();
-        let completed =
-            COMPLETED.get_or_try_init(py, || Py::new(py, Self::new(Operation::Completed, None, None)))?;
+        let completed = COMPLETED.get_or_try_init(py, || {
+            let completed = Py::new(py, Self::new(Operation::Completed, None, None))?;
+            slots::set_completed(&completed);
+            Ok::<_, PyErr>(completed)
+        })?;
         Ok(completed.bind(py).clone().into_any())
     }
 
