@@ -84,8 +84,10 @@ def main() -> int:
     parser.add_argument("--set", action="store_true", help="set the bounds to twice what is counted now")
     arguments = parser.parse_args()
     if not shutil.which("valgrind"):
-        print("skipped: valgrind is missing, which counts the instructions")
-        return 0
+        print(
+            "valgrind is missing, which counts the instructions; scripts/install-valgrind installs it on Debian"
+        )
+        return 1
     found = measure()
     if arguments.set:
         bounds = {name: round(instructions * SLACK) for name, instructions in found.items()}

@@ -15,6 +15,7 @@ from picows import (
     WSUpgradeRequest,
     ws_create_server,
 )
+from tokens import user_of
 
 HEARTBEAT = 20
 connected_clients: set[WSTransport] = set()
@@ -82,6 +83,9 @@ LISTENERS = {b"/ws/echo": Echo, b"/ws/broadcast": Broadcast, b"/ws/binary": Bina
 
 def choose(request: WSUpgradeRequest) -> WSListener | None:
     """Return the listener of the path."""
+    if request.path == b"/ws/protected":
+        # A missing listener is a refused handshake.
+        return Echo() if user_of(request.headers.get("Authorization")) is not None else None
     listener = LISTENERS.get(request.path)
     return listener() if listener else None
 

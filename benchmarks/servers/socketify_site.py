@@ -6,16 +6,18 @@ import sys
 from typing import Any
 
 from messages import decode, encode
-from socketify import App, AppListenOptions, OpCode
+from socketify import App, AppListenOptions, CompressOptions, OpCode
+from tokens import user_of
 
 IDLE_TIMEOUT = 20
 MAX_SIZE = 1 << 20
+COMPRESSION = CompressOptions.SHARED_COMPRESSOR | CompressOptions.SHARED_DECOMPRESSOR
 connected_clients: set[Any] = set()
 
 
 def echo(ws: Any, message: Any, _: OpCode) -> None:
-    """Send a message back with a prefix."""
-    ws.send(f"Echo: {message}", OpCode.TEXT)
+    """Send a message back with a prefix; compressed, where the client has asked for that."""
+    ws.send(f"Echo: {message}", OpCode.TEXT, True)
 
 
 def broadcast(_: Any, message: Any, opcode: OpCode) -> None:
@@ -39,6 +41,15 @@ def json(ws: Any, message: Any, _: OpCode) -> None:
     ws.send(encode(decode(message)), OpCode.TEXT)
 
 
+def protect(response: Any, request: Any, context: Any) -> None:
+    """Let in who has a token."""
+    if user_of(request.get_header("authorization")) is None:
+        response.write_status(401).end("")
+        return
+    fields = ("sec-websocket-key", "sec-websocket-protocol", "sec-websocket-extensions")
+    response.upgrade(*(request.get_header(field) for field in fields), context)
+
+
 def behaviour(message: Any, **others: Any) -> dict[str, Any]:
     """Return what App.ws takes."""
     limits = {"max_payload_length": MAX_SIZE, "idle_timeout": IDLE_TIMEOUT, "max_backpressure": 1 << 26}
@@ -48,7 +59,8 @@ def behaviour(message: Any, **others: Any) -> dict[str, Any]:
 def main() -> None:
     """Serve."""
     app = App()
-    app.ws("/ws/echo", behaviour(echo))
+    app.ws("/ws/echo", behaviour(echo, compression=COMPRESSION))
+    app.ws("/ws/protected", behaviour(echo, upgrade=protect))
     app.ws("/ws/binary", behaviour(binary))
     app.ws("/ws/json", behaviour(json))
     app.ws("/ws/topic", behaviour(publish, open=lambda ws: ws.subscribe("room")))

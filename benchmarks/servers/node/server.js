@@ -1,9 +1,11 @@
 // The handlers on ws, the WebSocket library of Node. Usage: node server.js PORT
 "use strict";
 
+const { verify } = require("jsonwebtoken");
 const { WebSocketServer } = require("ws");
 
 const HEARTBEAT = 20_000;
+const SECRET = "only-for-benchmarks-on-the-loopback-interface";
 const connectedClients = new Set();
 
 function echo(socket) {
@@ -28,11 +30,27 @@ function json(socket) {
   socket.on("message", (message) => socket.send(JSON.stringify(JSON.parse(message))));
 }
 
-const handlers = { "/ws/echo": echo, "/ws/broadcast": broadcast, "/ws/binary": binary, "/ws/json": json };
+function hasToken(request) {
+  try {
+    verify(request.headers.authorization.slice("Bearer ".length), SECRET, { algorithms: ["HS256"] });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const handlers = {
+  "/ws/echo": echo,
+  "/ws/protected": echo,
+  "/ws/broadcast": broadcast,
+  "/ws/binary": binary,
+  "/ws/json": json,
+};
 const server = new WebSocketServer({
   host: "127.0.0.1",
   port: Number(process.argv[2]),
   backlog: 1024,
+  verifyClient: ({ req }) => req.url !== "/ws/protected" || hasToken(req),
   perMessageDeflate: { serverNoContextTakeover: true, clientNoContextTakeover: true },
 });
 
