@@ -55,10 +55,12 @@ def prepare(run: Run) -> None:
 
 
 def measure_round(run: Run, number: int) -> None:
-    """Measure everything once, a different server first in each round."""
+    """Measure everything that the round is to have, a different server first in each."""
     servers = [server for server in run.servers if server.name not in run.unavailable]
     start = number % max(1, len(servers))
     for scenario in run.scenarios:
+        if scenario.once and number > 0:
+            continue
         for server in servers[start:] + servers[:start]:
             if scenario.requirements() <= server.can:
                 measure(run, number, scenario, server)

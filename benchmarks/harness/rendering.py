@@ -16,8 +16,9 @@ METHOD = """\
 Each measurement starts a fresh server on core {server} and the load generator, one thread, on core {generator}; all
 traffic goes over loopback. Within a round every server runs a scenario before the next scenario begins. Every answer
 is compared byte for byte with the one expected. Numbers are medians of {rounds} round(s) of {seconds:g} seconds, with
-minimum and maximum. **Ratios are computed within a round**: the column "bolt is × as good" says how many times as good
-as the row's server bolt is; below 1, bolt loses. A row is marked
+minimum and maximum; what takes minutes was measured in the first round only. **Ratios are computed within a round**:
+the column "bolt is × as good" says how many times as good as the row's server bolt is; below 1, bolt loses. A row is
+marked
 
 * `generator_bound` where the generator had used up its core and the server had not: the server could have done more;
 * `disturbed` where other processes took more than 5 % of the time from generator or server: the number is too low.

@@ -6,9 +6,11 @@ import base64
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SECRET = b"only-for-benchmarks-on-the-loopback-interface"
+LONG = 60
+"""From so many seconds on, a measurement is made once."""
 SIZES = {"": 32, "-1k": 1024, "-64k": 65_536}
 
 
@@ -30,6 +32,8 @@ class Scenario:
     factor: float = 1.0
     """What to multiply the metric with, for its unit."""
     unit: str = ""
+    once: bool = False
+    """Whether the first round is enough, because it takes minutes."""
 
     def requirements(self) -> set[str]:
         """Return what a server must be able to do."""
@@ -92,13 +96,14 @@ def fanout(name: str, title: str, connections: int, path: str, workers: int = 1)
 def growth() -> list[Scenario]:
     """Return echo and fan-out with more and more connections."""
     counts = (100, 1_000, 10_000)
-    echoes = [
+    scenarios = [
         echo(f"echo-1-of-{count}", f"echo, 32 B, {count:,} connections", f"--connections {count} --size 32")
         for count in counts
     ]
-    return echoes + [
+    scenarios += [
         fanout(f"fanout-{count}", f"fan-out to {count:,} by loop", count, "/ws/broadcast") for count in counts
     ]
+    return [replace(scenario, once=scenario.name.endswith(str(counts[-1]))) for scenario in scenarios]
 
 
 def idle(name: str, title: str, seconds: float, metric: str, factor: float, unit: str) -> Scenario:
@@ -115,6 +120,7 @@ def idle(name: str, title: str, seconds: float, metric: str, factor: float, unit
         seconds=seconds,
         factor=factor,
         unit=unit,
+        once=seconds >= LONG,
     )
 
 

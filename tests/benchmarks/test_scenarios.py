@@ -32,6 +32,11 @@ def test_targets_and_main_rows_name_what_there_is() -> None:
     assert {ceiling.scenario for ceiling in CEILINGS} <= names[1]
 
 
+def test_what_takes_minutes_is_measured_once() -> None:
+    once = {scenario.name for scenario in SCENARIOS if scenario.once}
+    assert once == {"idle-10000-heartbeats", "echo-1-of-10000", "fanout-10000"}
+
+
 def test_requirements_are_pinned() -> None:
     for server in SERVERS:
         if server.environment:

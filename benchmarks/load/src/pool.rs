@@ -16,7 +16,7 @@ const SCRATCH_SIZE: usize = 1 << 18;
 const EVENTS_PER_POLL: usize = 1024;
 /// Opening handshakes under way at a time, well below the usual backlog of a listening socket.
 const OPENING_AT_ONCE: usize = 128;
-const OPEN_TIMEOUT: Duration = Duration::from_secs(120);
+const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What went wrong in a run.
