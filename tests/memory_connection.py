@@ -64,6 +64,9 @@ class MemoryConnection(WebSocket):
     def raw_headers(self) -> list[tuple[str, str]]:
         return self._raw_headers
 
+    def header_values(self, name: str) -> list[str]:
+        return [value for key, value in self._raw_headers if key == name]
+
     @property
     def close_code(self) -> int | None:
         ended = self.closed or self.failed or self.left

@@ -4,7 +4,7 @@
 use django_bolt_fuzz::{ask_as_it_arrives, Choices};
 use django_bolt_protocol::deflate::{negotiate, Config};
 use django_bolt_protocol::handshake::{write_accept_with_deflate, write_refusal};
-use django_bolt_protocol::{header_fields, parse_head, parse_response, Head, Response};
+use django_bolt_protocol::{header_fields, header_values, parse_head, parse_response, Head, Response};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -37,13 +37,16 @@ fuzz_target!(|data: &[u8]| {
             assert!(upgrade.len <= bytes.len().min(max_head_size));
             assert!(upgrade.target.starts_with('/') && upgrade.target.is_ascii());
             let fields = header_fields(&bytes[..upgrade.len]);
-            let of_name = |wanted| {
+            let of_name = |wanted: &str| {
                 fields
                     .iter()
                     .filter(move |(name, _)| *name == wanted)
                     .map(|(_, value)| *value)
             };
             assert_eq!(of_name("host").count(), 1);
+            for (name, _) in &fields {
+                assert!(of_name(name.as_str()).eq(header_values(&bytes[..upgrade.len], name)));
+            }
             let agreement = negotiate(of_name("sec-websocket-extensions"), &Config::default());
             assert!(
                 write_accept_with_deflate(&mut answer, upgrade.key, None, agreement.as_ref(), &[]).is_ok()

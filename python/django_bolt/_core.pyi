@@ -82,6 +82,8 @@ class Connection:
     @property
     def raw_headers(self) -> list[tuple[str, str]]:
         """Header fields of the opening handshake in order, names in lower case, decoded as Latin-1."""
+    def header_values(self, name: str) -> list[str]:
+        """Return the values of the header fields of a name, in any case and in order, decoded as Latin-1."""
     @property
     def peer(self) -> tuple[str, int] | None:
         """Address and port of the peer; None where it has none (a socket pair, a Unix socket)."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from django_bolt.endpoints.headers import check_headers, join_headers
+from django_bolt.endpoints.headers import check_headers, join_headers, join_values
 
 
 def test_a_mapping_and_pairs_are_taken() -> None:
@@ -59,3 +59,6 @@ def test_names_and_values_are_text(pair: Any) -> None:
 def test_repeated_fields_are_joined() -> None:
     raw = [("accept", "a"), ("cookie", "a=1"), ("accept", "b"), ("cookie", "b=2"), ("host", "h")]
     assert join_headers(raw) == {"accept": "a, b", "cookie": "a=1; b=2", "host": "h"}
+    assert join_values(["a", "b"]) == "a, b"
+    assert join_values([""]) == ""
+    assert join_values([]) is None

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from django.test import override_settings
 
-from django_bolt.endpoints.origin import host_of, is_host_allowed, is_origin_allowed
+from django_bolt.endpoints.origin import _is_among, host_of, is_host_allowed, is_origin_allowed
 
 
 @pytest.mark.parametrize(
@@ -126,12 +126,22 @@ def test_in_debug_the_own_machine_is_allowed_as_django_does(host: str) -> None:
 
 
 def test_a_proxy_names_the_host_only_where_the_settings_say_so() -> None:
-    headers = {"host": "internal:8000", "x-forwarded-host": "example.com"}
-    assert host_of(headers) == "internal:8000"
+    fields = {"host": ["internal:8000"], "x-forwarded-host": ["example.com"]}
+    assert host_of(fields.__getitem__) == "internal:8000"
     with override_settings(USE_X_FORWARDED_HOST=True):
-        assert host_of(headers) == "example.com"
-        assert host_of({"host": "internal:8000"}) == "internal:8000"
-    assert host_of({}) == ""
+        assert host_of(fields.__getitem__) == "example.com"
+        assert host_of({**fields, "x-forwarded-host": []}.__getitem__) == "internal:8000"
+    assert host_of(lambda name: []) == ""
+
+
+def test_a_host_is_not_remembered_beyond_a_change_of_the_settings_nor_if_it_is_long() -> None:
+    long = f"{'a.' * 200}example.com"
+    for hosts, allowed in (([".example.com"], True), ([], False), ([".example.com"], True)):
+        with override_settings(ALLOWED_HOSTS=hosts):
+            assert is_host_allowed("www.example.com") is allowed
+            held = _is_among.cache_info().currsize
+            assert is_host_allowed(long) is allowed
+            assert _is_among.cache_info().currsize == held
 
 
 @override_settings(

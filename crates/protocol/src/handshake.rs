@@ -309,6 +309,19 @@ pub fn header_fields(head: &[u8]) -> Vec<(String, &[u8])> {
     }
 }
 
+/// Values of the fields of a name, in any case and in order: raw bytes, trimmed.
+///
+/// Of a head that [`parse_head`] did not accept, none.
+#[must_use]
+pub fn header_values<'b>(head: &'b [u8], name: &str) -> Vec<&'b [u8]> {
+    let mut fields = [EMPTY_HEADER; MAX_FIELDS];
+    let mut request = Request::new(&mut fields);
+    match request.parse(head) {
+        Ok(Status::Complete(_)) => values(request.headers, name).collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// The Sec-WebSocket-Accept that proves that a key was read (section 4.2.2, step 5.4).
 #[must_use]
 pub fn accept_key(key: &str) -> String {

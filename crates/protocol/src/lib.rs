@@ -45,7 +45,9 @@ pub use client::{parse_response, write_request, HandshakeError, Request, Respons
 pub use close::{is_receivable, is_sendable, ClosePayload, MAX_REASON};
 pub use error::ProtocolError;
 pub use frame::{write_close, write_frame, write_header, Opcode, MAX_HEADER};
-pub use handshake::{accept_key, header_fields, parse_head, Head, Refusal, RequestHead, Upgrade};
+pub use handshake::{
+    accept_key, header_fields, header_values, parse_head, Head, Refusal, RequestHead, Upgrade,
+};
 pub use header::BadHeader;
 pub use mask::apply_mask;
 pub use reader::{Event, Input, MessageReader, ReaderConfig, Role};

@@ -4,7 +4,8 @@
 mod support;
 
 use django_bolt_protocol::{
-    accept_key, header_fields, parse_head, write_accept, write_refusal, write_response, Head, Refusal,
+    accept_key, header_fields, header_values, parse_head, write_accept, write_refusal, write_response, Head,
+    Refusal,
 };
 
 const LIMIT: usize = 16_384;
@@ -428,6 +429,15 @@ fn header_fields_are_lower_case_names_and_trimmed_bytes() {
     ];
     assert_eq!(header_fields(head), expected);
     assert_eq!(header_fields(b"no head"), vec![]);
+}
+
+#[test]
+fn header_values_are_those_of_a_name_in_any_case() {
+    let head = b"GET / HTTP/1.1\r\nHost: a \r\nX-Latin:\t\xe9 \t\r\nX-LATIN:\r\nX-Lat: c\r\n\r\n";
+    assert_eq!(header_values(head, "x-latin"), [&b"\xe9"[..], b""]);
+    assert_eq!(header_values(head, "HOST"), [b"a"]);
+    assert_eq!(header_values(head, "x"), [&b""[..]; 0]);
+    assert_eq!(header_values(b"no head", "host"), [&b""[..]; 0]);
 }
 
 // Answers.

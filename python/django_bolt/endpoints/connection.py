@@ -51,6 +51,10 @@ class Connection:
         """Header fields of the opening handshake in order, repeated ones too, names in lower case."""
         raise NotImplementedError
 
+    def header_values(self, name: str) -> list[str]:
+        """Return the values of the header fields of a name in lower case, in order; see `raw_headers`."""
+        raise NotImplementedError
+
     @property
     def peer(self) -> tuple[str, int] | None:
         """Address and port of the socket's other end, which may be a proxy; None for a Unix socket."""

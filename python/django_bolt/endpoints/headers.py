@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["Headers", "check_headers", "join_headers"]
+__all__ = ["Headers", "check_headers", "join_headers", "join_values"]
 
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 
@@ -25,6 +25,11 @@ def join_headers(raw_headers: Iterable[tuple[str, str]]) -> dict[str, str]:
         else:
             joined[name] = value
     return joined
+
+
+def join_values(values: list[str]) -> str | None:
+    """Return the values of a repeated header field as one (RFC 9110 section 5.3); None if there is none."""
+    return ", ".join(values) if values else None
 
 
 def check_headers(headers: Headers | None) -> list[tuple[str, str]]:

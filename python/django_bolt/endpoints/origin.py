@@ -6,7 +6,8 @@ A browser lets any page open a WebSocket to any host, and sends the cookies of t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
@@ -14,29 +15,35 @@ from django.http.request import split_domain_port, validate_host
 from django.utils.http import is_same_domain
 
 from django_bolt.conf import bolt_settings
+from django_bolt.endpoints.headers import join_values
 
 __all__ = ["host_of", "is_host_allowed", "is_origin_allowed"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_DEBUG_HOSTS = [".localhost", "127.0.0.1", "[::1]"]  # As django.http.request has it.
+_DEBUG_HOSTS = (".localhost", "127.0.0.1", "[::1]")  # As django.http.request has it.
+LONGEST_KEPT = 261
+"""Characters of the longest host that is remembered: those of a domain name (RFC 1035 section 2.3.4) and of a port."""
 
 
-def host_of(headers: Mapping[str, str]) -> str:
+def host_of(header_values: Callable[[str], list[str]]) -> str:
     """Return the host that the client asked for, or with ``USE_X_FORWARDED_HOST`` the one its proxy names.
 
     Args:
-        headers: Header fields, by names in lower case.
+        header_values: Returns the values of the header fields of a name in lower case.
     """
-    if settings.USE_X_FORWARDED_HOST and "x-forwarded-host" in headers:
-        return headers["x-forwarded-host"]
-    return headers.get("host", "")
+    forwarded = header_values("x-forwarded-host") if settings.USE_X_FORWARDED_HOST else []
+    return join_values(forwarded or header_values("host")) or ""
 
 
 def is_host_allowed(host: str) -> bool:
     """Return whether ``ALLOWED_HOSTS`` lets a host in, by the rules of `HttpRequest.get_host`."""
-    allowed = settings.ALLOWED_HOSTS
-    if settings.DEBUG and not allowed:
-        allowed = _DEBUG_HOSTS
+    allowed = tuple(settings.ALLOWED_HOSTS or (_DEBUG_HOSTS if settings.DEBUG else ()))
+    check = _is_among if len(host) <= LONGEST_KEPT else _is_among.__wrapped__
+    return check(host, allowed)
+
+
+@lru_cache(maxsize=256)  # Most clients ask for the same host, and taking it apart costs more than routing.
+def _is_among(host: str, allowed: tuple[str, ...]) -> bool:
     domain, _ = split_domain_port(host)
     return bool(domain) and validate_host(domain, allowed)
 

@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from django_bolt.endpoints.headers import join_headers
+from django_bolt.endpoints.headers import join_values
 from django_bolt.endpoints.origin import host_of, is_host_allowed, is_origin_allowed
 from django_bolt.endpoints.outcome import log_refusal, refuse
 from django_bolt.endpoints.websocket import WebSocket
@@ -23,8 +23,7 @@ def find_refusal(websocket: WebSocket) -> Coroutine[Any, Any, None] | None:
     Returns:
         The answer to give, not yet begun; None to go on.
     """
-    headers = join_headers(websocket.raw_headers)
-    host, origin = host_of(headers), headers.get("origin")
+    host, origin = host_of(websocket.header_values), join_values(websocket.header_values("origin"))
     if not is_host_allowed(host):
         return answer_refusal(websocket, HTTPStatus.BAD_REQUEST, f"host {host!r} is not in ALLOWED_HOSTS")
     if not is_origin_allowed(origin, host):

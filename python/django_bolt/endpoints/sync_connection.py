@@ -123,6 +123,10 @@ class SyncConnection:
         """Header fields of the opening handshake in order, repeated ones too, names in lower case."""
         return self._websocket.raw_headers
 
+    def header_values(self, name: str) -> list[str]:
+        """Return the values of the header fields of a name in lower case, in order."""
+        return self._websocket.header_values(name)
+
     @property
     def cookies(self) -> dict[str, str]:
         """Cookies by name, as ``request.COOKIES`` of a view."""

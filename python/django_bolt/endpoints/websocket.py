@@ -13,7 +13,7 @@ from django_bolt.auth.bearer import find_fallback, is_token_entry, split_offer
 from django_bolt.compression import Compression
 from django_bolt.conf import bolt_settings
 from django_bolt.endpoints.client import ClientConnection
-from django_bolt.endpoints.headers import Headers, check_headers, join_headers
+from django_bolt.endpoints.headers import Headers, check_headers, join_headers, join_values
 from django_bolt.endpoints.origin import host_of, is_origin_allowed
 from django_bolt.endpoints.proxies import client_behind_proxies, is_secure_behind_proxies
 from django_bolt.endpoints.slots import cached, fill
@@ -46,6 +46,9 @@ class WebSocketState(IntEnum):
     """After `accept()`."""
     DISCONNECTED = 2
     """After close, by either side."""
+
+
+_STATES = tuple(WebSocketState)
 
 
 class WebSocket(ClientConnection):
@@ -82,7 +85,7 @@ class WebSocket(ClientConnection):
     @property
     def state(self) -> WebSocketState:
         """State of the connection."""
-        return WebSocketState(self.ready_state)
+        return _STATES[self.ready_state]
 
     @property
     def was_accepted(self) -> bool:
@@ -164,7 +167,9 @@ class WebSocket(ClientConnection):
         The ``"*"`` and ``"null"`` of ``BOLT["ALLOWED_ORIGINS"]`` do not count: any page can be that. True for a
         client that sends no origin, which is no browser.
         """
-        return is_origin_allowed(self.headers.get("origin"), host_of(self.headers), any_counts=False)
+        return is_origin_allowed(
+            join_values(self.header_values("origin")), host_of(self.header_values), any_counts=False
+        )
 
     def accept(
         self, subprotocol: str | None = None, headers: Headers | None = None
@@ -341,7 +346,7 @@ class WebSocket(ClientConnection):
 
     def _offered(self) -> list[str]:
         # Straight from the fields: those that were parsed are dropped before the handler runs.
-        fields = [value for name, value in self.raw_headers if name == "sec-websocket-protocol"]
+        fields = self.header_values("sec-websocket-protocol")
         return split_offer(",".join(fields)) if fields else []
 
     def _checked_offer(self, subprotocol: str) -> str:

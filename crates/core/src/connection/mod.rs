@@ -328,6 +328,14 @@ impl Connection {
     }
 }
 
+/// The text of a header value: Latin-1, which mostly is ASCII.
+fn latin1(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if text.is_ascii() => text.to_owned(),
+        _ => bytes.iter().copied().map(char::from).collect(),
+    }
+}
+
 fn borrow_pairs(pairs: &[(String, String)]) -> Vec<(&str, &str)> {
     pairs
         .iter()
@@ -410,11 +418,16 @@ impl Connection {
     #[getter]
     fn raw_headers(&self, py: Python<'_>) -> Vec<(String, String)> {
         let state = self.state.borrow_mut(py);
-        let latin1 = |bytes: &[u8]| bytes.iter().copied().map(char::from).collect();
         handshake::header_fields(state.head())
             .into_iter()
             .map(|(name, value)| (name, latin1(value)))
             .collect()
+    }
+
+    fn header_values(&self, py: Python<'_>, name: &str) -> Vec<String> {
+        let state = self.state.borrow_mut(py);
+        let values = handshake::header_values(state.head(), name);
+        values.into_iter().map(latin1).collect()
     }
 
     #[getter]

@@ -379,9 +379,5 @@ impl Acceptance {
 }
 
 fn agree(head: &[u8], config: &Config) -> Option<Agreement> {
-    let fields = handshake::header_fields(head);
-    let offers = fields
-        .iter()
-        .filter(|(name, _)| name == "sec-websocket-extensions");
-    negotiate(offers.map(|(_, value)| *value), config)
+    negotiate(handshake::header_values(head, "sec-websocket-extensions"), config)
 }

@@ -127,7 +127,7 @@ def _in_headers(websocket: WebSocket, key: str) -> Any:
 
 
 def _all_in_headers(websocket: WebSocket, key: str) -> Any:
-    return [value for name, value in websocket.raw_headers if name == key] or ABSENT
+    return websocket.header_values(key) or ABSENT
 
 
 def _in_cookies(websocket: WebSocket, key: str) -> Any:
