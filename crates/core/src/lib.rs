@@ -8,9 +8,10 @@
 //! | `awaitable` | what `receive_*` and `send_*` return | sockets |
 //! | `outbound`, `payload` | frames on their way out, without copies where it pays | limits |
 //! | `compression` | permessage-deflate on the way out | connections' states |
+//! | `prefetch` | hints to the processor | what they are for |
 //! | `client` | the client's side without I/O, for the test client | sockets |
 //!
-//! `unsafe` stands in `gil_cell`, `payload`, `awaitable` and, for descriptors from Python, `reactor`.
+//! `unsafe` stands in `gil_cell`, `payload`, `prefetch`, `awaitable` and, for descriptors from Python, `reactor`.
 
 mod awaitable;
 mod client;
@@ -22,6 +23,7 @@ mod hub;
 mod options;
 mod outbound;
 mod payload;
+mod prefetch;
 mod reactor;
 mod timers;
 

@@ -146,7 +146,10 @@ def _publish_now(publication: Publication) -> Published:
 
 
 def _deliver(publication: Publication) -> int:
-    return sum(hub.deliver(publication) for hub in running_hubs())
+    receivers = 0
+    for hub in running_hubs():
+        receivers += hub.deliver(publication)
+    return receivers
 
 
 def _brokers() -> Iterable[Broker]:

@@ -15,6 +15,7 @@ use crate::awaitable::Awaitable;
 use crate::connection::{Connection, Expired, Reading};
 use crate::errors;
 use crate::hub::Hub;
+use crate::prefetch::prefetch;
 
 /// Bytes read from one connection before the others have their turn.
 const READ_BUDGET: usize = 4 * READ_SIZE;
@@ -185,11 +186,15 @@ impl Reactor {
         if dirty.is_empty() {
             return false;
         }
-        for connection in dirty.drain(..) {
+        for (index, connection) in dirty.iter().enumerate() {
+            if let Some(next) = dirty.get(index + 1) {
+                prefetch(next); // the system call in between takes longer than memory
+            }
             first_error.note(Connection::with(connection.bind(py), |state, env| {
                 state.flush(env)
             }));
         }
+        dirty.clear();
         let mut queues = self.queues.borrow_mut(py);
         if queues.dirty.is_empty() {
             queues.dirty = dirty; // keep the capacity

@@ -70,6 +70,16 @@ def receiving(runtime: RuntimeDirectory) -> Iterator[Receiving]:
     receiving.close()
 
 
+def test_who_is_alone_notices_a_process_that_comes(
+    runtime: RuntimeDirectory, sender: Sender, receiving: Receiving
+) -> None:
+    sender.own_name = "a"
+    assert sender.is_alone()
+    other = Receiving(runtime, "b")
+    assert not sender.is_alone()
+    other.close()
+
+
 def fill(sender: Sender) -> int:
     """Send until something waits; return how many frames were sent."""
     count = 1

@@ -69,20 +69,27 @@ class LocalBroker(Broker):
         self.interests.discard(name)
 
     def publish_soon(self, publication: Publication) -> None:
+        frame = self._frame(publication)
+        if frame is None:
+            return
         if self._loop is None or asyncio._get_running_loop() is not self._loop:
-            self._sender.send_soon(self._frame(publication))
+            self._sender.send_soon(frame)
             return
         # What one turn of the loop publishes is written at its end, by one system call for each process.
-        self._sender.queue(self._frame(publication))
+        self._sender.queue(frame)
         if not self._writes_soon:
             self._writes_soon = True
             self._loop.call_soon(self._write)
 
     def publish(self, publication: Publication) -> None:
-        self._sender.send(self._frame(publication))
+        frame = self._frame(publication)
+        if frame is not None:
+            self._sender.send(frame)
 
     async def apublish(self, publication: Publication) -> None:
         frame = self._frame(publication)
+        if frame is None:
+            return
         if not self._sender.has_room(len(frame)):
             await asyncio.to_thread(self._sender.send, frame)
         elif blocked := self._sender.send_soon(frame):
@@ -96,8 +103,11 @@ class LocalBroker(Broker):
             queued=self._sender.queued, subscriptions=len(self.interests), drops=self.drops.counts()
         )
 
-    def _frame(self, publication: Publication) -> bytes:
+    def _frame(self, publication: Publication) -> bytes | None:
+        """Return what is sent; None if there is no process to send it to."""
         self.check_size(publication)
+        if self._sender.is_alone():
+            return None
         raw = encode(publication)
         return HEADER.pack(len(raw)) + raw
 

@@ -102,6 +102,17 @@ class Sender:
             self._wait(self._peers.values(), lambda peer: self._has_room(peer, len(frame)))
             self.wait(self.send_soon(frame))
 
+    def is_alone(self) -> bool:
+        """Whether there is no process to send to.
+
+        Raises:
+            BrokerUnavailable: The directory cannot be used.
+        """
+        with self._changed:
+            if not self._peers:
+                self._refresh()
+            return not self._peers
+
     def has_room(self, size: int) -> bool:
         """Whether every process that is worth waiting for has room for a frame."""
         with self._changed:
