@@ -70,7 +70,9 @@ class Run:
             "servers": {s.name: self.describe_server(s) for s in self.servers},
             "scenarios": {s.name: self.describe_scenario(s) for s in self.scenarios},
             "summary": {s.name: summarise(self.results, s) for s in self.scenarios},
-            "failures": [vars(failure) for failure in self.failures],
+            "failures": [
+                vars(failure) | {"reason": without_places(failure.reason)} for failure in self.failures
+            ],
             "measurements": [vars(result) for result in self.results],
         }
 
@@ -145,4 +147,9 @@ def output_of(*command: str) -> str:
 def shown(command: list[str], binaries: Path) -> str:
     """Return a command as one would type it, without this machine's directories."""
     line = shlex.join("python" if Path(part).name == "python" else part for part in command)
-    return line.replace(f"{binaries}/", "").replace(f"{ROOT}/", "")
+    return without_places(line.replace(f"{binaries}/", ""))
+
+
+def without_places(text: str) -> str:
+    """Return a text without this checkout's directory."""
+    return text.replace(f"{ROOT}/", "")

@@ -27,6 +27,11 @@ Servers of two processes share the server's core(s); a Valkey, where there is on
 """
 
 
+LIMITS = """\
+The last column has what the limit, a bare event loop without Python, reaches in the same rounds: a target above that
+can be reached by no server on this machine."""
+
+
 def render(record: Record, plots: dict[str, str]) -> str:
     """Return the report; ``plots`` has the file of each group's plot."""
     parts = ["# Results", *heading(record), "## Targets", *targets(record), "## Scenarios"]
@@ -63,18 +68,18 @@ def targets(record: Record) -> list[str]:
     for target in TARGETS:
         if not target.is_part_of(record):
             continue
-        ratio = target.reached(record)
-        rows.append(
-            [target.scenario, target.describe(), f"≥ {target.least:g}", *verdict(ratio, target.least)]
-        )
+        reached = verdict(target.reached(record), target.least)
+        limit = target.within_reach(record)
+        bound = "" if limit is None else f"{limit:.2f}"
+        rows.append([target.scenario, target.describe(), f"≥ {target.least:g}", *reached, bound])
     for ceiling in CEILINGS:
         if ceiling.scenario not in record["scenarios"]:
             continue
         value = ceiling.reached(record)
         unit = record["scenarios"].get(ceiling.scenario, {}).get("unit", "")
         outcome = ["not measured", ""] if value is None else [show(value), yes(value <= ceiling.most)]
-        rows.append([ceiling.scenario, ceiling.server, f"≤ {ceiling.most:g} {unit}", *outcome])
-    return [table(["scenario", "what", "target", "reached", ""], rows)]
+        rows.append([ceiling.scenario, ceiling.server, f"≤ {ceiling.most:g} {unit}", *outcome, ""])
+    return [LIMITS, table(["scenario", "what", "target", "reached", "", "the limit reaches"], rows)]
 
 
 def verdict(ratio: float | None, least: float) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -26,6 +26,10 @@ class Target:
         """Whether a run was asked for both."""
         scenarios = {self.scenario, self.other_scenario or self.scenario}
         return {self.server, self.other} <= set(record["servers"]) and scenarios <= set(record["scenarios"])
+
+    def within_reach(self, record: dict[str, Any]) -> float | None:
+        """Return the same of the limit; None where that is compared with itself, or was not measured."""
+        return None if self.other == "limit" else replace(self, server="limit").reached(record)
 
     def reached(self, record: dict[str, Any]) -> float | None:
         """Return the median of the ratios within the rounds, or None where one of both is missing."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.recording import Result
+from harness.recording import Result, without_places
 from harness.rendering import render
+from harness.running import ROOT
 from harness.scenarios import SCENARIOS
 from harness.summary import summarise
 
@@ -44,21 +45,22 @@ def record(results: list[Result], **others: Any) -> dict[str, Any]:
 def test_losing_rows_stay_in() -> None:
     text = render(record([result(ECHO, "bolt", 0, 30), result(ECHO, "picows", 0, 120)]), {})
     assert "| picows | 120 [120 – 120] | 0.25 [0.25 – 0.25] |" in text
-    assert "| echo-16 | bolt against picows | ≥ 8 | 0.25 | **missed** |" in text
-    assert "| echo-16 | bolt against limit | ≥ 0.5 | not measured |  |" in text
+    assert "| echo-16 | bolt against picows | ≥ 8 | 0.25 | **missed** |  |" in text
+    assert "| echo-16 | bolt against limit | ≥ 0.5 | not measured |  |  |" in text
 
 
 def test_targets_that_the_run_was_not_about_are_left_out() -> None:
     text = render(record([]), {})
-    assert "| echo-16 | bolt against picows | ≥ 8 | not measured |  |" in text
+    assert "| echo-16 | bolt against picows | ≥ 8 | not measured |  |  |" in text
     assert "bolt against socketify" not in text
     assert "bolt against picows in" not in text
     assert "idle-10000" not in text
 
 
 def test_targets_that_are_reached() -> None:
-    text = render(record([result(ECHO, "bolt", 0, 800), result(ECHO, "picows", 0, 100)]), {})
-    assert "| echo-16 | bolt against picows | ≥ 8 | 8.00 | met |" in text
+    limit = result(ECHO, "limit", 0, 900)
+    text = render(record([result(ECHO, "bolt", 0, 800), result(ECHO, "picows", 0, 100), limit]), {})
+    assert "| echo-16 | bolt against picows | ≥ 8 | 8.00 | met | 9.00 |" in text
 
 
 def test_what_is_missing_is_named() -> None:
@@ -71,3 +73,9 @@ def test_what_is_missing_is_named() -> None:
 def test_doubtful_rows_are_marked() -> None:
     text = render(record([result(ECHO, "bolt", 0, 1, disturbed=True, errors=2)]), {})
     assert "`disturbed` 1/1, **2 errors**" in text
+
+
+def test_a_run_does_not_tell_where_the_checkout_lies() -> None:
+    assert (
+        without_places(f"{ROOT}/benchmarks/x.py:1: warning in {ROOT}/y") == "benchmarks/x.py:1: warning in y"
+    )
