@@ -22,6 +22,9 @@ GROWTH = {
 }
 COUNTS = (100, 1_000, 10_000)
 OWN, OTHERS = "#2f855a", "#a0aec0"
+MARKERS = "osD^v<>PX*"
+WIDE = 50
+"""Bars whose lengths differ more than so many times are drawn to a logarithmic scale."""
 # The same run gives the same file.
 STYLE: Any = {
     "svg.hashsalt": "django_bolt",
@@ -70,6 +73,10 @@ def bars(record: Record, names: list[str]) -> Any:
         whiskers = [[v["median"] - v["min"] for v in values], [v["max"] - v["median"] for v in values]]
         colours = [OWN if server.startswith("bolt") else OTHERS for server, _ in entries]
         axes.barh([server for server, _ in entries], medians, xerr=whiskers, color=colours)
+        if max(medians) > WIDE * min(medians) > 0 and not about["more_is_better"]:
+            axes.set_xscale("log")  # the shortest bars are the ones that count
+        else:
+            axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.set_title(f"{about['title']} ({about['unit']})", fontsize=9, loc="left")
         axes.tick_params(labelsize=8)
     figure.tight_layout()
@@ -81,7 +88,7 @@ def lines(record: Record, pattern: str) -> Any:
     figure, axes = plt.subplots(figsize=(8, 4))
     names = [pattern.format(count) for count in COUNTS]
     servers = {server for name in names for server in record["summary"].get(name, {})}
-    for server in sorted(servers):
+    for number, server in enumerate(sorted(servers)):
         summaries = [record["summary"].get(name, {}) for name in names]
         points = [
             (count, s[server]["value"]["median"])
@@ -89,10 +96,18 @@ def lines(record: Record, pattern: str) -> Any:
             if server in s
         ]
         own = server.startswith("bolt")
-        axes.plot(*zip(*points, strict=True), marker="o", label=server, linewidth=2.5 if own else 1)
+        axes.plot(
+            *zip(*points, strict=True),
+            marker=MARKERS[number % len(MARKERS)],
+            label=server,
+            color=OWN if own else plt.get_cmap("tab20")(number),
+            linewidth=2.5 if own else 1,
+        )
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.set_xlabel("connections")
     axes.set_ylabel(record["scenarios"][names[0]]["unit"])
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return figure
