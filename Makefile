@@ -15,6 +15,8 @@ unexport DJANGO_SETTINGS_MODULE
 
 INSTALLED := $(VENV)/.installed
 BUILT := $(VENV)/.built
+# Tests of what a server does under load, which need the machine for themselves.
+ALONE := tests/attacks tests/churn
 RUST_SOURCES = $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml $(wildcard Cargo.lock)
 
 .DEFAULT_GOAL := help
@@ -60,7 +62,8 @@ demo: build  ## Serve the example site on 127.0.0.1:8000 (PORT= another port); C
 test: build  ## Run every test
 	cargo test --quiet -p django-bolt-protocol
 	cd examples/chat && $(RUN) -W error::RuntimeWarning manage.py test --verbosity 1
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(ALONE)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ALONE:%=--ignore=%)
 
 .PHONY: test-all-pythons
 test-all-pythons:  ## Run every test on each Python from 3.11 up that is found, pyenv's included
