@@ -298,6 +298,25 @@ def test_pages_are_served_beside_all_connections(servers: Servers, request_line:
             assert response.status == (200 if request_line.startswith("GET / ") else 404)
 
 
+def test_connections_for_pages_are_limited_too(servers: Servers) -> None:
+    server = servers.get(MAX_CONNECTIONS=3)
+    before = server.descriptors()
+    slow = request("POST /upload HTTP/1.1", f"Host: {server.host}", "Content-Length: 1000000")
+    with ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(server.connect()).send(slow + b"a")
+        until = time.monotonic() + PATIENCE
+        while server.descriptors() < before + 3:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        for _ in range(20):
+            response = stack.enter_context(server.connect()).request(slow)
+            assert response.status == 503
+            assert "Retry-After" in response.fields or "retry-after" in response.fields
+        assert server.descriptors() <= before + 4
+        assert stack.enter_context(server.open("/echo")).echoes()
+
+
 def test_silent_connections_are_limited_too(servers: Servers) -> None:
     """As many heads are awaited as there may be connections; more wait in the kernel until the deadline."""
     server = servers.get(MAX_CONNECTIONS=3)
