@@ -199,6 +199,7 @@ def make(server: Server, line: str = HANDSHAKE, **changes: str | None) -> bytes:
         (400, {"More": "Transfer-Encoding: chunked"}),
         (400, {"More": "Origin: null\r\nOrigin: null"}),
         (400, {"More": "Sec-WebSocket-Extensions: ;"}),
+        (400, {"More": "Sec-WebSocket-Protocol: a b"}),
         (400, {"More": "X-Folded: a\r\n b"}),
         (400, {"More": "No colon"}),
         (400, {"More": "X-Null: \0"}),
