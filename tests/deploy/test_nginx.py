@@ -84,3 +84,11 @@ class TestNginx(BehindAProxy):
     def test_queries_arrive_though_they_are_not_logged(self, proxy: Proxy) -> None:
         with proxy.peer() as peer:
             assert peer.open("/client?token=secret").receive_json()["url"].endswith("/client?token=secret")
+
+    def test_an_offer_of_another_protocol_is_not_passed_on(self, proxy: Proxy) -> None:
+        with proxy.peer() as peer:
+            fields = [f"Host: {proxy.host}", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c"]
+            lines = ["POST /upload HTTP/1.1", *fields, "Content-Length: 5", "", "hello"]
+            response = peer.request("\r\n".join(lines).encode())
+            assert response.status == 200
+            assert peer.take(int(response.fields["content-length"])) == b"5"
