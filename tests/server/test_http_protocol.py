@@ -233,27 +233,49 @@ def test_an_upgrade_is_judged_the_same_on_a_fresh_connection_and_on_one_that_was
 
 @pytest.mark.parametrize(
     ("line", "fields"),
-    [
-        ("POST /echo/ HTTP/1.1", ["Connection: Upgrade", "Upgrade: h2c", "Content-Length: {size}"]),
-        ("GET /echo/ HTTP/1.1", ["Connection: Upgrade", "Upgrade: h2c"]),
-        ("CONNECT /echo/ HTTP/1.1", []),
-    ],
+    [("GET /echo/ HTTP/1.1", ["Connection: Upgrade", "Upgrade: h2c"]), ("CONNECT /echo/ HTTP/1.1", [])],
 )
 @pytest.mark.parametrize("cut", [True, False], ids=["in pieces", "at once"])
 def test_what_follows_another_upgrade_is_not_taken_for_a_request(
     kept_alive: Wire, line: str, fields: list[str], *, cut: bool
 ) -> None:
-    smuggled = kept_alive.request("GET /echo/?smuggled HTTP/1.1")
-    head = kept_alive.request(line, *(field.format(size=len(smuggled)) for field in fields))
-    pieces = (head, smuggled) if cut else (head + smuggled,)
-    for piece in pieces:
-        kept_alive.send(piece)
-    answer = b""
-    with contextlib.suppress(ConnectionResetError):
-        while data := kept_alive.connection.recv(65536):
-            answer += data
-    assert answer.count(b"HTTP/1.1 ") == 1
+    answer = answer_to(kept_alive, kept_alive.request(line, *fields), SMUGGLED, cut=cut)
+    assert answer.count(b"HTTP/1.1 200") == 1
     assert b"smuggled" not in answer
+
+
+SMUGGLED = b"GET /echo/?smuggled HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+def answer_to(wire: Wire, *pieces: bytes, cut: bool) -> bytes:
+    """Send pieces, each for itself or all at once, and return all that comes."""
+    for piece in pieces if cut else [b"".join(pieces)]:
+        wire.send(piece)
+    answer = wire.received
+    with contextlib.suppress(ConnectionResetError):
+        while data := wire.connection.recv(65536):
+            answer += data
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("framing", "body"),
+    [
+        (f"Content-Length: {len(SMUGGLED)}", SMUGGLED),
+        ("Transfer-Encoding: chunked", b"%x\r\n%b\r\n0\r\n\r\n" % (len(SMUGGLED), SMUGGLED)),
+    ],
+    ids=["length", "chunked"],
+)
+@pytest.mark.parametrize("cut", [True, False], ids=["in pieces", "at once"])
+def test_a_body_behind_an_offer_of_another_protocol_is_read(
+    fresh: Wire, framing: str, body: bytes, *, cut: bool
+) -> None:
+    head = fresh.request("POST /echo/ HTTP/1.1", "Connection: Upgrade", "Upgrade: h2c", framing)
+    answer = answer_to(fresh, head, body[:9], body[9:], SMUGGLED, cut=cut)
+    head, _, content = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in head.lower()
+    assert json.loads(content)["body"] == SMUGGLED.decode()
 
 
 # ── requests behind one that is being answered ────────────────────────────────────────────────────────────────────

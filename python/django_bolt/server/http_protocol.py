@@ -28,6 +28,9 @@ _REFUSALS = {
     )
 }
 
+_FRAMING = (b"content-length", b"transfer-encoding")
+"""Fields that tell where a body ends."""
+
 
 @dataclass(slots=True)
 class Arrival:
@@ -109,8 +112,7 @@ class ArrivedProtocol(HttpToolsProtocol):
                 self._behind_upgrade = data[upgrade.args[0] :]
                 self.handle_websocket_upgrade()
             else:
-                # The parser skips the body of such a request: what comes must not be taken for another.
-                self.end_with_answer()
+                self._decline_upgrade(data[upgrade.args[0] :])
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # What comes behind the body must not pass for a field of the head (RFC 9110 section 6.5.1).
@@ -212,6 +214,25 @@ class ArrivedProtocol(HttpToolsProtocol):
         offered = b",".join(value for name, value in self.headers if name == b"upgrade")
         return b"websocket" in [name.strip().lower() for name in offered.split(b",")]
 
+    def _decline_upgrade(self, behind: bytes) -> None:
+        """Go on with a request as if it had asked for no upgrade (RFC 9110 section 7.8); it is the last.
+
+        The parser takes whatever follows for the other protocol, so that the body needs a parser of its own, and what
+        comes must not be taken for another request.
+        """
+        framing = [b"%b: %b\r\n" % (name, value) for name, value in self.headers if name in _FRAMING]
+        self.end_with_answer()
+        if framing:
+            self._is_last = self._awaits_head = False
+            self.cycle.more_body = True
+            self.parser = httptools.HttpRequestParser(_LastBody(self))
+            self._parse(b"POST / HTTP/1.1\r\n%b\r\n%b" % (b"".join(framing), behind))
+
+    def end_of_last_body(self) -> None:
+        """Take nothing more."""
+        self.on_message_complete()
+        self._is_last = True
+
     def as_it_came(self, upgrade: bytes) -> bytes:
         """Return the head of an upgrade with the version that it named, and what came behind it.
 
@@ -226,3 +247,11 @@ class ArrivedProtocol(HttpToolsProtocol):
             self.end_with_answer()
         else:
             super().handle_websocket_upgrade()
+
+
+class _LastBody:
+    """What a parser tells of a body and of nothing else, behind which nothing is taken."""
+
+    def __init__(self, protocol: ArrivedProtocol) -> None:
+        self.on_body = protocol.on_body
+        self.on_message_complete = protocol.end_of_last_body
