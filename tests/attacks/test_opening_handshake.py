@@ -301,7 +301,7 @@ def test_pages_are_served_beside_all_connections(servers: Servers, request_line:
 
 def test_connections_for_pages_are_limited_too(servers: Servers) -> None:
     """Three slow uploads are all that there may be; who comes then is told so. Endpoints have places of their own."""
-    server = servers.get(MAX_CONNECTIONS=3)
+    server = servers.get(MAX_CONNECTIONS=3, HANDSHAKE_TIMEOUT=60)
     slow = request("POST /upload HTTP/1.1", f"Host: {server.host}", "Content-Length: 1000000")
     server.wait_until({"tasks": 2})
     with ExitStack() as stack:
