@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import select
 import threading
 import time
@@ -91,6 +92,22 @@ def test_a_drip_on_a_connection_that_http_kept_alive(server: Server) -> None:
             peers.append(peer)
         lasted = lifetimes(peers, b"GET / HTTP/1.1\r\nX-Padding: " + b"x" * 1000, 4)
     assert max(lasted) < 2.5, sorted(lasted)[-5:]
+
+
+def test_silent_clients_do_not_take_the_descriptors_of_others(servers: Servers) -> None:
+    """Where a system allows a process little at first, as most do; the server takes what it may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as stack:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+        try:
+            server = stack.enter_context(servers.make(HANDSHAKE_TIMEOUT=60))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for _ in range(200):
+            stack.enter_context(server.connect())
+        with server.open("/echo") as peer:
+            assert peer.echoes()
+        assert "descriptor" not in server.output()
 
 
 # ── large ────────────────────────────────────────────────────────────────────────────────────────────────
