@@ -242,8 +242,8 @@ class BoltSettings:
         10_000,
         "",
         _COUNT,
-        "Most WebSockets; as many connections that have sent no whole request head; and over TLS as many in the "
-        "handshake or with last bytes to take.",
+        "Most WebSockets; as many connections for pages; as many that have sent no whole request head; and over TLS "
+        "as many in the handshake or with last bytes to take.",
         "a process",
         "HTTP 503 with `Retry-After`; before a request has come, connections wait to be accepted.",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import select
 import threading
 import time
@@ -91,6 +92,22 @@ def test_a_drip_on_a_connection_that_http_kept_alive(server: Server) -> None:
             peers.append(peer)
         lasted = lifetimes(peers, b"GET / HTTP/1.1\r\nX-Padding: " + b"x" * 1000, 4)
     assert max(lasted) < 2.5, sorted(lasted)[-5:]
+
+
+def test_silent_clients_do_not_take_the_descriptors_of_others(servers: Servers) -> None:
+    """Where a system allows a process little at first, as most do; the server takes what it may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as stack:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+        try:
+            server = stack.enter_context(servers.make(HANDSHAKE_TIMEOUT=60))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for _ in range(200):
+            stack.enter_context(server.connect())
+        with server.open("/echo") as peer:
+            assert peer.echoes()
+        assert "descriptor" not in server.output()
 
 
 # ── large ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -199,6 +216,7 @@ def make(server: Server, line: str = HANDSHAKE, **changes: str | None) -> bytes:
         (400, {"More": "Transfer-Encoding: chunked"}),
         (400, {"More": "Origin: null\r\nOrigin: null"}),
         (400, {"More": "Sec-WebSocket-Extensions: ;"}),
+        (400, {"More": "Sec-WebSocket-Protocol: a b"}),
         (400, {"More": "X-Folded: a\r\n b"}),
         (400, {"More": "No colon"}),
         (400, {"More": "X-Null: \0"}),
@@ -296,6 +314,25 @@ def test_pages_are_served_beside_all_connections(servers: Servers, request_line:
         with server.connect() as peer:
             response = peer.request(request(request_line, f"Host: {server.host}"))
             assert response.status == (200 if request_line.startswith("GET / ") else 404)
+
+
+def test_connections_for_pages_are_limited_too(servers: Servers) -> None:
+    """Three slow uploads are all that there may be; who comes then is told so. Endpoints have places of their own."""
+    server = servers.get(MAX_CONNECTIONS=3, HANDSHAKE_TIMEOUT=60)
+    slow = request("POST /upload HTTP/1.1", f"Host: {server.host}", "Content-Length: 1000000")
+    server.wait_until({"tasks": 2})
+    with ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(server.connect()).send(slow + b"a")
+        server.wait_until({"tasks": 5})
+        for _ in range(20):
+            response = stack.enter_context(server.connect()).request(slow)
+            assert response.status == 503
+            assert "retry-after" in response.fields
+        assert server.probe()["tasks"] == 5
+    server.wait_until({"tasks": 2})
+    with server.connect() as peer:
+        assert peer.request(request("GET / HTTP/1.1", f"Host: {server.host}")).status == 200
 
 
 def test_silent_connections_are_limited_too(servers: Servers) -> None:

@@ -31,7 +31,7 @@ async def test_the_request(serve: Serve) -> None:
     _, ws = await server.open(target="/rooms/caf%C3%A9?x=1&y=%20", headers=fields, subprotocols=["a", "b"])
     assert ws.target == "/rooms/caf%C3%A9?x=1&y=%20"
     assert ws.raw_headers[0] == ("host", "testserver")
-    assert [value for name, value in ws.raw_headers if name == "x-name"] == ["Ã©", "second"]
+    assert [value for name, value in ws.raw_headers if name == "x-name"] == ["é", "second"]
     assert ("cookie", "a=1; b=2") in ws.raw_headers
     assert ("sec-websocket-protocol", "a, b") in ws.raw_headers
     assert all(name == name.lower() for name, _ in ws.raw_headers)
@@ -174,12 +174,14 @@ async def opened_by(serve: Serve, handler: Handler, **options: Any) -> tuple[Cli
 
 async def test_accept_with_subprotocol_and_header_fields(serve: Serve) -> None:
     async def handler(ws: Peer) -> None:
-        await ws.accept_handshake("chat", [("X-One", "1"), ("Set-Cookie", "a=b"), ("Set-Cookie", "c=d")])
+        fields = [("X-One", "1"), ("Set-Cookie", "a=b"), ("Set-Cookie", "c=d"), ("X-Name", "é")]
+        await ws.accept_handshake("chat", fields)
 
     _, event = await opened_by(serve, handler, subprotocols=["other", "chat"])
     kind, subprotocol, headers = event
     assert (kind, subprotocol) == ("accepted", "chat")
     assert ("x-one", "1") in headers
+    assert ("x-name", "é") in headers
     assert [value for name, value in headers if name == "set-cookie"] == ["a=b", "c=d"]
 
 
@@ -268,7 +270,7 @@ async def test_accept_when_the_client_is_gone(serve: Serve) -> None:
     assert await server.ended() is None
 
 
-@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "a\rb", "a\0b"])
+@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "a\rb", "a\0b", "čĊ", "日"])
 async def test_header_values_must_be_clean(serve: Serve, value: str) -> None:
     async def handler(ws: Peer) -> None:
         for answer in (

@@ -317,6 +317,25 @@ async def test_a_rate_that_waits_lets_the_allowed_number_pass_and_loses_nothing(
     await client.end()
 
 
+async def test_a_rate_of_almost_nothing_waits_for_ever(serve: Serve) -> None:
+    """The time until the next message is more milliseconds than a clock counts."""
+    got: list[str | bytes] = []
+
+    async def handler(ws: Peer) -> None:
+        await ws.accept_handshake(None, [])
+        async for message in ws:
+            got.append(message)  # noqa: PERF401  (it does not end)
+
+    server = serve(handler, message_rate=1e-300, rate_waits=True)
+    client, _ = await server.open()
+    await client.text(*map(str, range(5)))
+    await until(lambda: got)
+    await settle(20)
+    await client.text("more")
+    await settle(20)
+    assert len(got) <= 2
+
+
 # ── everything at once ────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from tests.attacks.conftest import servers
-from tests.deploy.proxied import certificate, direct
+from tests.deploy.proxied import certificate, direct, executable
 
-__all__ = ["certificate", "direct", "servers"]
+__all__ = ["certificate", "direct", "executable", "servers"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import socket
 import ssl
 import subprocess
@@ -57,6 +59,19 @@ def direct(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Server]
         Path(folder).chmod(0o755)
         with servers.make("--uds", f"{folder}/socket", TRUSTED_PROXIES=["unix"], **pings) as server:
             yield server
+
+
+@pytest.fixture(scope="module")
+def executable(request: pytest.FixtureRequest) -> str:
+    """The proxy that the module names. Without it tests are skipped, but in CI they fail."""
+    name: str = request.module.PROXY
+    found = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+    if found is None:
+        reason = f"no {name}: install your system's package"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
 
 
 def place_of(server: Server) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +11,9 @@ import pytest
 from tests.attacks.serving import Server
 from tests.deploy.proxied import BehindAProxy, Proxy, configuration, free_port, place_of
 
-CADDY = shutil.which("caddy")
+PROXY = "caddy"
 
-pytestmark = [
-    pytest.mark.skipif(CADDY is None, reason="Caddy is not installed"),
-    pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.0/8 is local on Linux only"),
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.0/8 is local on Linux only")
 
 GLOBAL = """
 {{
@@ -30,7 +26,10 @@ GLOBAL = """
 
 @pytest.fixture(scope="module")
 def proxy(
-    direct: Server, certificate: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+    executable: str,
+    direct: Server,
+    certificate: tuple[Path, Path],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Proxy]:
     """Caddy."""
     folder, port = tmp_path_factory.mktemp("caddy"), free_port()
@@ -44,7 +43,7 @@ def proxy(
         ],
     )
     (folder / "Caddyfile").write_text(GLOBAL.format(folder=folder) + site)
-    command = [str(CADDY), "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
+    command = [executable, "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
     with Proxy(command, port, certificate[0], folder / "caddy.log") as started:
         yield started
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +12,9 @@ import pytest
 from tests.attacks.serving import Server
 from tests.deploy.proxied import BehindAProxy, Proxy, configuration, free_port, place_of
 
-NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+PROXY = "nginx"
 
-pytestmark = [
-    pytest.mark.skipif(NGINX is None, reason="nginx is not installed"),
-    pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.0/8 is local on Linux only"),
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.0/8 is local on Linux only")
 
 MAIN = """
 daemon off;
@@ -33,6 +29,7 @@ http {{
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
+    access_log {folder}/other.log;
     {http}
 }}
 """
@@ -40,7 +37,10 @@ http {{
 
 @pytest.fixture(scope="module")
 def proxy(
-    direct: Server, certificate: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+    executable: str,
+    direct: Server,
+    certificate: tuple[Path, Path],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Proxy]:
     """nginx."""
     folder, port = tmp_path_factory.mktemp("nginx"), free_port()
@@ -65,7 +65,7 @@ def proxy(
     # Its worker would else be somebody who may not read the folders of this test.
     user = "user root;" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(MAIN.format(folder=folder, http=http, user=user))
-    command = [str(NGINX), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
+    command = [executable, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
     with Proxy(command, port, certificate[0], folder / "nginx.log") as started:
         yield started
     log = folder / "access.log"
@@ -84,3 +84,11 @@ class TestNginx(BehindAProxy):
     def test_queries_arrive_though_they_are_not_logged(self, proxy: Proxy) -> None:
         with proxy.peer() as peer:
             assert peer.open("/client?token=secret").receive_json()["url"].endswith("/client?token=secret")
+
+    def test_an_offer_of_another_protocol_is_not_passed_on(self, proxy: Proxy) -> None:
+        with proxy.peer() as peer:
+            fields = [f"Host: {proxy.host}", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c"]
+            lines = ["POST /upload HTTP/1.1", *fields, "Content-Length: 5", "", "hello"]
+            response = peer.request("\r\n".join(lines).encode())
+            assert response.status == 200
+            assert peer.take(int(response.fields["content-length"])) == b"5"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -216,10 +217,28 @@ def test_ports_that_are_none_are_left_out(port: str) -> None:
         # What looks like one quoted value to some is two elements here: the proxy's own comes last.
         'for="6.6.6.6, for=192.0.2.1',
         'for="6.6.6.6;x=, for=192.0.2.1',
+        # What a proxy quotes, its client may have chosen.
+        'for=192.0.2.1;host="x, for=6.6.6.6"',
+        'for=192.0.2.1;host="x;for=6.6.6.6"',
+        'host="x;for=6.6.6.6";for=192.0.2.1',
+        'for=192.0.2.1;host="x, \\"for=6.6.6.6"',
+        'for=192.0.2.1;host="\\"x, for=6.6.6.6"',
+        'for=192.0.2.1;host="x\\\\";proto="http"',
+        'for=6.6.6.6;x=", for=192.0.2.1;host="x"',
+        'for=6.6.6.6;x=", for=192.0.2.1;host="a\\"b;for=6.6.6.6"',
     ],
 )
 def test_forwarded(text: str) -> None:
     assert client(forwarded=text) == ("192.0.2.1", 0)
+
+
+@pytest.mark.parametrize(
+    "junk", ['\\"', '"', '",', ";", '";', '\\",', "for=10.0.0.1,", 'for=10.0.0.1;x="a",']
+)
+def test_a_long_forwarded_takes_linear_time(junk: str) -> None:
+    start = time.process_time()
+    assert client(forwarded=junk * (60_000 // len(junk))) in (PROXY, ("10.0.0.1", 0))
+    assert time.process_time() - start < 5  # a quadratic search would take minutes
 
 
 @pytest.mark.parametrize("text", ["proto=https", "nonsense", "by=10.0.0.1", "for", "=192.0.2.1", ",,;,"])
@@ -286,6 +305,8 @@ def test_schemes(value: str, scheme: str | None) -> None:
         ('for=192.0.2.1;Proto="HTTPS"', "https"),
         ("for=6.6.6.6;proto=https, for=192.0.2.1;proto=http", "http"),
         ("for=6.6.6.6;proto=https, for=192.0.2.1", None),
+        ('for=192.0.2.1;proto=http;host="x, proto=https"', "http"),
+        ('for=192.0.2.1;proto=http;host="x;proto=https"', "http"),
         ("for=192.0.2.1", None),
         (",;,", None),
     ],

@@ -126,6 +126,17 @@ def test_workers_that_do_not_hear_each_other(reloads: list[bool], workers: str, 
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(("count", "debug"), [(2**30, False), (2**30, True), (10, False)])
+def test_connections_for_which_there_are_no_descriptors(reloads: list[bool], count: int, debug: bool) -> None:
+    """A developer's machine need not take so many."""
+    errors = io.StringIO()
+    bolt = {"API": "tests.management.test_runbolt.api", "MAX_CONNECTIONS": count}
+    with override_settings(BOLT=bolt, DEBUG=debug):
+        command(stderr=errors)
+    assert ("LimitNOFILE" in errors.getvalue()) is ((count, debug) == (2**30, False))
+
+
+@pytest.mark.django_db
 def test_skip_checks(reloads: list[bool]) -> None:
     assert "Performing system checks" not in command("--skip-checks", skip_checks=True)
     assert reloads == [False]

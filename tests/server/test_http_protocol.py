@@ -13,7 +13,7 @@ import pytest
 
 from django_bolt import _core
 from tests.live_server import LiveServer, LiveServers
-from tests.server.test_http import Wire
+from tests.server.test_http import KEY, WEBSOCKET, Wire
 
 HANDSHAKE_TIMEOUT = 0.6
 MAX_HEAD_SIZE = 16_384
@@ -178,6 +178,104 @@ def test_an_answer_that_was_not_taken_yet_is_not_cut_off_by_an_upgrade(server: L
         status, _, body = wire.response()
         assert (status, len(json.loads(body)["body"])) == (200, size)
         assert wire.connection.recv(1) == b""
+
+
+def test_frames_that_come_with_an_upgrade_are_read(kept_alive: Wire) -> None:
+    protocol = _core.ClientProtocol(WEBSOCKET, kept_alive.host, list(KEY.items()))
+    late = protocol.text("late")
+    kept_alive.send(protocol.request() + protocol.text("early") + late[:3])
+    kept_alive.send(late[3:])
+    kept_alive.received = kept_alive.read_until(b"\r\n\r\n") + kept_alive.received
+    events: list[object] = []
+    while len(events) < 3:
+        kept_alive.received = kept_alive.received or kept_alive.connection.recv(65536)
+        assert kept_alive.received
+        events += protocol.receive_data(kept_alive.received)
+        kept_alive.received = b""
+    assert events[1:] == [("text", "early"), ("text", "late")]
+
+
+UPGRADE = [
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+]
+
+
+@pytest.mark.parametrize(
+    ("line", "fields", "status"),
+    [
+        ("GET /outcomes/echo HTTP/1.1", UPGRADE, 101),
+        ("GET /outcomes/echo HTTP/1.1", ["Upgrade: h2c, WebSocket", *UPGRADE[:1], *UPGRADE[2:]], 101),
+        ("GET /outcomes/echo HTTP/1.1", ["Upgrade: h2c", *UPGRADE], 101),
+        ("GET /outcomes/echo HTTP/1.1", ["Connection: keep-alive", *UPGRADE], 101),
+        ("GET /outcomes/echo HTTP/1.1", [*UPGRADE, "Connection: keep-alive"], 101),
+        ("GET /outcomes/echo HTTP/1.0", UPGRADE, 400),
+        ("GET /outcomes/echo HTTP/1.1", [*UPGRADE, "Host: other"], 400),
+        ("GET /outcomes/echo HTTP/1.1", [*UPGRADE, "Content-Length: 5"], 400),
+        ("GET /outcomes/echo HTTP/1.1", [*UPGRADE, "Transfer-Encoding: chunked"], 400),
+        ("GET /outcomes/echo HTTP/1.1", [*UPGRADE[:2], UPGRADE[3]], 426),
+        ("POST /outcomes/echo HTTP/1.1", UPGRADE, 405),
+    ],
+)
+@pytest.mark.parametrize("is_first", [True, False], ids=["first", "later"])
+def test_an_upgrade_is_judged_the_same_on_a_fresh_connection_and_on_one_that_was_kept(
+    server: LiveServer, line: str, fields: list[str], status: int, *, is_first: bool
+) -> None:
+    with Wire(server) as wire:
+        if not is_first:
+            wire.send(wire.request("GET /echo/ HTTP/1.1"))
+            assert wire.response()[0] == 200
+        wire.send(wire.request(line, *fields, *(f"{name}: {value}" for name, value in KEY.items())))
+        assert wire.read_until(b"\r\n").split()[1] == b"%d" % status
+
+
+@pytest.mark.parametrize(
+    ("line", "fields"),
+    [("GET /echo/ HTTP/1.1", ["Connection: Upgrade", "Upgrade: h2c"]), ("CONNECT /echo/ HTTP/1.1", [])],
+)
+@pytest.mark.parametrize("cut", [True, False], ids=["in pieces", "at once"])
+def test_what_follows_another_upgrade_is_not_taken_for_a_request(
+    kept_alive: Wire, line: str, fields: list[str], *, cut: bool
+) -> None:
+    answer = answer_to(kept_alive, kept_alive.request(line, *fields), SMUGGLED, cut=cut)
+    assert answer.count(b"HTTP/1.1 200") == 1
+    assert b"smuggled" not in answer
+
+
+SMUGGLED = b"GET /echo/?smuggled HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+def answer_to(wire: Wire, *pieces: bytes, cut: bool) -> bytes:
+    """Send pieces, each for itself or all at once, and return all that comes."""
+    for piece in pieces if cut else [b"".join(pieces)]:
+        wire.send(piece)
+    answer = wire.received
+    with contextlib.suppress(ConnectionResetError):
+        while data := wire.connection.recv(65536):
+            answer += data
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("framing", "body"),
+    [
+        (f"Content-Length: {len(SMUGGLED)}", SMUGGLED),
+        ("Transfer-Encoding: chunked", b"%x\r\n%b\r\n0\r\n\r\n" % (len(SMUGGLED), SMUGGLED)),
+    ],
+    ids=["length", "chunked"],
+)
+@pytest.mark.parametrize("cut", [True, False], ids=["in pieces", "at once"])
+def test_a_body_behind_an_offer_of_another_protocol_is_read(
+    fresh: Wire, framing: str, body: bytes, *, cut: bool
+) -> None:
+    head = fresh.request("POST /echo/ HTTP/1.1", "Connection: Upgrade", "Upgrade: h2c", framing)
+    answer = answer_to(fresh, head, body[:9], body[9:], SMUGGLED, cut=cut)
+    head, _, content = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in head.lower()
+    assert json.loads(content)["body"] == SMUGGLED.decode()
 
 
 # ── requests behind one that is being answered ────────────────────────────────────────────────────────────────────

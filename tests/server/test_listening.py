@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
 import stat
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -128,6 +130,21 @@ class TestUnixSockets:
         with bind_unix(address), pytest.raises(OSError, match="in use"):
             bind_unix(address)
         assert os.path.exists(address.path)
+
+    def test_a_living_server_that_accepts_nobody_is_not_waited_for(self, tmp_path: Path) -> None:
+        path = str(tmp_path / "site.sock")
+        with ExitStack() as stack:
+            listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+            listener.bind(path)
+            listener.listen(0)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    client = stack.enter_context(socket.socket(socket.AF_UNIX))
+                    client.setblocking(False)
+                    client.connect(path)
+            with pytest.raises(OSError, match="in use"):
+                bind_unix(UnixAddress(path))
+        assert os.path.exists(path)
 
     def test_a_file_is_left_alone(self, tmp_path: Path) -> None:
         path = tmp_path / "precious"

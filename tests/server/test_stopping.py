@@ -92,7 +92,10 @@ def test_a_signal_while_the_application_is_loaded(
 
 
 @pytest.mark.parametrize("mode", [["--noreload"], ["--noreload", "--workers", "2"], ["--reload"]])
-def test_a_signal_at_any_moment_after_the_announcement(own_site: OwnSite, mode: list[str]) -> None:
+def test_a_signal_at_any_moment_after_the_announcement(
+    own_site: OwnSite, monkeypatch: pytest.MonkeyPatch, mode: list[str]
+) -> None:
+    monkeypatch.setenv("PYTHONWARNINGS", "always::ResourceWarning")  # nothing is left open, either
     for _ in range(3):
         running = own_site.start(*mode)
         began = running.output().index("Quit the server")

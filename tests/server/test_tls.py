@@ -32,6 +32,10 @@ def test_a_certificate_and_its_key_may_be_one_file(certificate: Certificate, tmp
     assert make_context(Certificate(str(both))).minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
+def test_clients_cannot_ask_for_handshakes_again_and_again(certificate: Certificate) -> None:
+    assert make_context(certificate).options & ssl.OP_NO_RENEGOTIATION
+
+
 def test_a_file_that_is_not_there(certificate: Certificate, tmp_path: Path) -> None:
     for wrong in (
         Certificate(str(tmp_path / "nowhere.pem"), certificate.key),

@@ -184,8 +184,21 @@ fn check<'a>(
     let key = check_key(fields)?;
     check_no_body(fields)?;
     at_most_one(fields, "origin", "more than one Origin")?;
+    check_subprotocols(fields)?;
     check_extensions(fields)?;
     Ok((target, key))
+}
+
+/// Sections 4.2.1 and 4.3: a list of tokens; empty elements are let pass (RFC 9110 section 5.6.1).
+fn check_subprotocols(fields: &[Header<'_>]) -> Result<(), Refusal> {
+    let is_list = values(fields, "sec-websocket-protocol")
+        .flat_map(|value| value.split(|byte| *byte == b','))
+        .all(|name| name.trim_ascii().iter().copied().all(is_token_byte));
+    if is_list {
+        Ok(())
+    } else {
+        Err(bad_request("malformed Sec-WebSocket-Protocol"))
+    }
 }
 
 /// Section 9.1: whoever receives a malformed list of extensions fails the connection.

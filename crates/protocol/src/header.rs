@@ -38,10 +38,11 @@ pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_token_byte)
 }
 
-/// Append `name: value` and the end of the line.
+/// Append `name: value` and the end of the line, in Latin-1, as HTTP's fields are read (RFC 9110 section 5.5).
 ///
 /// # Errors
-/// The name is no token, or the value holds a control character (CR and LF would start another field).
+/// The name is no token, or the value holds a control character (CR and LF would start another field) or one that is
+/// not in Latin-1.
 pub(crate) fn write_field(out: &mut Vec<u8>, name: &str, value: &str) -> Result<(), BadHeader> {
     let bad = |problem| {
         Err(BadHeader {
@@ -55,10 +56,17 @@ pub(crate) fn write_field(out: &mut Vec<u8>, name: &str, value: &str) -> Result<
     if value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
         return bad("the value holds a control character");
     }
-    for part in [name, ": ", value, "\r\n"] {
-        out.extend_from_slice(part.as_bytes());
+    let Some(value) = value.chars().map(latin1).collect::<Option<Vec<u8>>>() else {
+        return bad("the value is not Latin-1");
+    };
+    for part in [name.as_bytes(), b": ", &value, b"\r\n"] {
+        out.extend_from_slice(part);
     }
     Ok(())
+}
+
+fn latin1(character: char) -> Option<u8> {
+    u8::try_from(u32::from(character)).ok()
 }
 
 /// Append the caller's fields, none of which may be one that the handshake writes itself.
@@ -209,11 +217,13 @@ mod tests {
             ("a", "x\nb"),
             ("a", "x\r"),
             ("a", "x\0"),
+            ("a", "\u{100}"),
+            ("a", "\u{10d}\u{10a}"), // CR and LF, if only the lower halves were written
         ] {
             assert!(write_field(&mut out, name, value).is_err(), "{name:?}: {value:?}");
         }
         assert!(out.is_empty());
         assert_eq!(write_field(&mut out, "X-A", "\u{e9}\tb"), Ok(()));
-        assert_eq!(out, "X-A: \u{e9}\tb\r\n".as_bytes());
+        assert_eq!(out, b"X-A: \xe9\tb\r\n");
     }
 }

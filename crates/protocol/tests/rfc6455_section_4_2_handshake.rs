@@ -274,6 +274,26 @@ fn section_4_2_1_there_is_at_most_one_origin() {
 }
 
 #[test]
+fn section_4_2_1_subprotocols_must_be_tokens() {
+    for offer in ["a b", "chat, a/b", "\"chat\"", "chat;q=1", "caf\u{e9}", "a\u{9}b"] {
+        assert_refused(
+            &plus("Sec-WebSocket-Protocol", offer),
+            400,
+            "malformed Sec-WebSocket-Protocol",
+        );
+    }
+    for offer in [
+        "",
+        "chat",
+        "chat, superchat",
+        " chat ,, v2.chat ",
+        "bearer.eyJ0-_.x.y",
+    ] {
+        assert_websocket(&plus("Sec-WebSocket-Protocol", offer));
+    }
+}
+
+#[test]
 fn section_4_2_1_the_target_must_name_a_resource() {
     for line in [
         "GET chat HTTP/1.1",

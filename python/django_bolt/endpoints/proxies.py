@@ -23,6 +23,7 @@ Address = tuple[str, int]
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _WITH_PORT = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<other>[^\[\]:]+))(?::(?P<port>[^:]*))?")
+_ESCAPED = re.compile(r"\\.")
 _SCHEMES = {"http": "http", "ws": "http", "https": "https", "wss": "https"}
 
 UNIX = "unix"
@@ -39,7 +40,7 @@ def client_behind_proxies(peer: Address | None, headers: Mapping[str, str]) -> A
     if not _is_trusted(peer and peer[0]):
         return peer
     client = peer
-    for host, port in reversed(list(_hops(headers))):
+    for host, port in _hops(headers):
         if _parse(host) is None:
             break  # "unknown", or a name that hides the address: what is before it cannot be believed either
         client = (host, port)
@@ -60,7 +61,7 @@ def scheme_behind_proxies(peer: Address | None, headers: Mapping[str, str]) -> s
     if _has_x_forwarded(headers):
         named = headers.get("x-forwarded-proto", "").split(",")[-1]
     else:
-        named = ([{}, *_forwarded(headers)][-1]).get("proto", "")
+        named = next(_forwarded(headers), {}).get("proto", "")
     return _SCHEMES.get(named.strip().lower())
 
 
@@ -69,20 +70,39 @@ def _has_x_forwarded(headers: Mapping[str, str]) -> bool:
 
 
 def _hops(headers: Mapping[str, str]) -> Iterator[Address]:
-    """Return the clients that the proxies saw, the first proxy's first."""
+    """Return the clients that the proxies saw, the nearest proxy's first."""
     if _has_x_forwarded(headers):
-        entries = headers.get("x-forwarded-for", "").split(",")
+        entries = reversed(headers.get("x-forwarded-for", "").split(","))
         return (_split_port(entry.strip()) for entry in entries if entry.strip())
     return (_split_port(element.get("for", "")) for element in _forwarded(headers))
 
 
 def _forwarded(headers: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """Parse ``Forwarded`` (RFC 7239 section 4); addresses hold no comma, so that quotes need no care."""
-    for element in headers.get("forwarded", "").split(","):
-        pairs = (pair.partition("=") for pair in element.split(";"))
-        parsed = {name.strip().lower(): value.strip().strip('"') for name, _, value in pairs if name.strip()}
+    """Parse ``Forwarded`` (RFC 7239 section 4), the nearest proxy's element first."""
+    for element in _split_from_end(headers.get("forwarded", ""), ","):
+        parsed: dict[str, str] = {}
+        for pair in _split_from_end(element, ";"):
+            name, _, value = pair.partition("=")
+            if name.strip():
+                parsed.setdefault(name.strip().lower(), value.strip().strip('"'))
         if parsed:
             yield parsed
+
+
+def _split_from_end(text: str, separator: str) -> Iterator[str]:
+    """Return the parts of a text, the last first; inside quotes a separator is none.
+
+    A proxy may quote what its client chose, the host. And from the end, because what strangers have written is before
+    what the proxies have: a quote there that is never closed must not reach into it.
+    """
+    held: list[str] = []
+    is_quoted = False
+    for part in reversed(text.split(separator)):
+        held.append(part)
+        is_quoted ^= _ESCAPED.sub("", part).count('"') % 2 == 1
+        if not is_quoted:
+            yield separator.join(reversed(held))
+            held.clear()
 
 
 def _split_port(text: str) -> Address:

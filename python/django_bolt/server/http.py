@@ -76,6 +76,7 @@ class KeptAliveUpgrade(asyncio.Protocol):
         # A descriptor of its own, since the transport closes the one that it has.
         descriptor = os.dup(transport.get_extra_info("socket").fileno())
         transport.pause_reading()
-        self._reactor.adopt(descriptor, data, client=http.arrival.client, is_secure=http.arrival.is_secure)
+        arrival, data = http.arrival, http.as_it_came(data)
+        self._reactor.adopt(descriptor, data, client=arrival.client, is_secure=arrival.is_secure)
         # In the loop's next turn, when uvicorn has made this object the transport's protocol.
         asyncio.get_running_loop().call_soon(transport.abort)

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
@@ -18,13 +19,17 @@ MIN_BODY_RATE = 100
 """Bytes a second that a request's body must come with, measured over each HANDSHAKE_TIMEOUT."""
 
 _REFUSALS = {
-    status: f"HTTP/1.1 {status} {phrase}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
-    for status, phrase in (
-        (400, "Bad Request"),
-        (408, "Request Timeout"),
-        (431, "Request Header Fields Too Large"),
+    status: f"HTTP/1.1 {line}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
+    for status, line in (
+        (400, "400 Bad Request"),
+        (408, "408 Request Timeout"),
+        (431, "431 Request Header Fields Too Large"),
+        (503, "503 Service Unavailable\r\nRetry-After: 10"),
     )
 }
+
+_FRAMING = (b"content-length", b"transfer-encoding")
+"""Fields that tell where a body ends."""
 
 
 @dataclass(slots=True)
@@ -41,7 +46,8 @@ class ArrivedProtocol(HttpToolsProtocol):
 
     What the reactor demands of the first head holds for those that follow on a kept-alive connection, too: it is
     complete within HANDSHAKE_TIMEOUT, and MAX_HEAD_SIZE bounds it, and whatever else is not the body itself. A body
-    must come with `MIN_BODY_RATE`. None of this cuts off the answer to an earlier request.
+    must come with `MIN_BODY_RATE`. None of this cuts off the answer to an earlier request. And there are no more than
+    MAX_CONNECTIONS of them.
 
     Args:
         arrival: The connection.
@@ -61,6 +67,7 @@ class ArrivedProtocol(HttpToolsProtocol):
         self._is_last = False
         self._overhead = 0  # bytes of a head, or since the last byte of a body
         self._body_size = 0  # bytes of a body since the deadline was set
+        self._behind_upgrade = b""
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -68,6 +75,9 @@ class ArrivedProtocol(HttpToolsProtocol):
         self.client = self.arrival.client
         self.scheme = "https" if self.arrival.is_secure else "http"
         read_ahead, self.arrival.read_ahead = self.arrival.read_ahead, b""
+        if len(self.connections) > self._limits.max_connections:
+            self._is_last = True
+            self._refuse(503)
         # Here and not after `connect_accepted_socket`, which may let later bytes through first.
         self.data_received(read_ahead)
 
@@ -84,11 +94,25 @@ class ArrivedProtocol(HttpToolsProtocol):
         if self._awaits_head and self._deadline is None:
             self._deadline = self.loop.call_later(self._limits.handshake_timeout, self._refuse, 408)
         self._overhead += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._parse(data)
         if self._overhead > self._limits.max_head_size:
             self._refuse(431)
         elif not self._awaits_head and self._deadline is None and not self.transport.is_closing():
             self._watch_body()
+
+    def _parse(self, data: bytes) -> None:
+        """Parse as uvicorn does, which forgets what comes behind an upgrade."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._refuse(400)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._should_upgrade():
+                self._behind_upgrade = data[upgrade.args[0] :]
+                self.handle_websocket_upgrade()
+            else:
+                self._decline_upgrade(data[upgrade.args[0] :])
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # What comes behind the body must not pass for a field of the head (RFC 9110 section 6.5.1).
@@ -183,8 +207,39 @@ class ArrivedProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(400)
+    # ── upgrades ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _should_upgrade(self) -> bool:
+        # As the reactor reads a first head: one of several names, in one field or in several (RFC 9110 section 7.8).
+        offered = b",".join(value for name, value in self.headers if name == b"upgrade")
+        return b"websocket" in [name.strip().lower() for name in offered.split(b",")]
+
+    def _decline_upgrade(self, behind: bytes) -> None:
+        """Go on with a request as if it had asked for no upgrade (RFC 9110 section 7.8); it is the last.
+
+        The parser takes whatever follows for the other protocol, so that the body needs a parser of its own, and what
+        comes must not be taken for another request.
+        """
+        framing = [b"%b: %b\r\n" % (name, value) for name, value in self.headers if name in _FRAMING]
+        self.end_with_answer()
+        if framing:
+            self._is_last = self._awaits_head = False
+            self.cycle.more_body = True
+            self.parser = httptools.HttpRequestParser(_LastBody(self))
+            self._parse(b"POST / HTTP/1.1\r\n%b\r\n%b" % (b"".join(framing), behind))
+
+    def end_of_last_body(self) -> None:
+        """Take nothing more."""
+        self.on_message_complete()
+        self._is_last = True
+
+    def as_it_came(self, upgrade: bytes) -> bytes:
+        """Return the head of an upgrade with the version that it named, and what came behind it.
+
+        uvicorn writes it anew, always as HTTP/1.1.
+        """
+        version = self.scope["http_version"].encode()
+        return upgrade.replace(b" HTTP/1.1\r\n", b" HTTP/%b\r\n" % version, 1) + self._behind_upgrade
 
     def handle_websocket_upgrade(self) -> None:
         # The connection can be the reactor's only when nothing is left of what was asked before.
@@ -192,3 +247,11 @@ class ArrivedProtocol(HttpToolsProtocol):
             self.end_with_answer()
         else:
             super().handle_websocket_upgrade()
+
+
+class _LastBody:
+    """What a parser tells of a body and of nothing else, behind which nothing is taken."""
+
+    def __init__(self, protocol: ArrivedProtocol) -> None:
+        self.on_body = protocol.on_body
+        self.on_message_complete = protocol.end_of_last_body

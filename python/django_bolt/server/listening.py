@@ -181,7 +181,8 @@ def _remove_stale(path: str) -> None:
     with suppress(FileNotFoundError):
         if not stat.S_ISSOCK(os.stat(path).st_mode):
             return
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, suppress(BlockingIOError):
+            probe.setblocking(False)  # a living server whose queue is full would let us wait
             try:
                 probe.connect(path)
             except ConnectionRefusedError:

@@ -61,7 +61,7 @@ class Supervisor:
             Exit code for the process: 0 after a signal.
         """
         self._wake_sender.setblocking(False)
-        with handle_signals(STOP_SIGNALS, self._on_signal):
+        with self._wake_receiver, self._wake_sender, handle_signals(STOP_SIGNALS, self._on_signal):
             previous = signal.set_wakeup_fd(self._wake_sender.fileno(), warn_on_full_buffer=False)
             try:
                 while len(self.workers) < self.count and not self._signals:

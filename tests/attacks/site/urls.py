@@ -12,14 +12,17 @@ from django.views.decorators.csrf import csrf_exempt
 
 def page(request: HttpRequest) -> HttpResponse:
     """Answer with the scheme and the client's address as Django sees them."""
-    text = f"{request.scheme} {request.META.get('REMOTE_ADDR')}"
+    return _answer(f"{request.scheme} {request.META.get('REMOTE_ADDR')}")
+
+
+def _answer(text: str) -> HttpResponse:
     return HttpResponse(text, content_type="text/plain", headers={"Content-Length": str(len(text))})
 
 
 @csrf_exempt
 def upload(request: HttpRequest) -> HttpResponse:
     """Answer with the length of the body."""
-    return HttpResponse(str(len(request.body)), content_type="text/plain")
+    return _answer(str(len(request.body)))
 
 
 async def download(request: HttpRequest) -> StreamingHttpResponse:

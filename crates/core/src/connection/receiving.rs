@@ -100,7 +100,7 @@ impl State {
         if self.broken {
             return self.finish(env); // nobody is there to be slowed down
         }
-        let until = env.now() + rate.wait();
+        let until = env.now().saturating_add(rate.wait()); // the least rate of all makes it eternity
         self.throttled_until = Some(until);
         env.add_timer(Some(until), self.token);
     }

@@ -20,6 +20,7 @@ from django.db import connections
 from django_bolt.checks import ONE_PROCESS
 from django_bolt.conf import bolt_settings
 from django_bolt.endpoints.autodiscovery import discover
+from django_bolt.server.descriptors import make_room
 from django_bolt.server.listening import CAN_BALANCE, Address, UnixAddress, bind, reserve
 from django_bolt.server.stopping import STOP_SIGNALS, note_signals
 from django_bolt.server.supervisor import SourceReload, Supervisor, Workers
@@ -83,6 +84,9 @@ class Command(BaseCommand):
         self._run_checks(options)
         if plan.workers > 1 and bolt_settings().broker.startswith("memory:"):
             self.stderr.write(self.style.WARNING(ONE_PROCESS))
+        warning = make_room(bolt_settings().max_connections, 3 if plan.certificate else 1)
+        if warning is not None and not settings.DEBUG:
+            self.stderr.write(self.style.WARNING(warning))
         use_reloader = settings.DEBUG if options["use_reloader"] is None else options["use_reloader"]
         exit_code = self._serve(plan, use_reloader)
         if exit_code:
