@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from django.test import Client
 from django.utils.asyncio import async_unsafe
@@ -27,6 +27,15 @@ IN_A_LOOP = (
     "TestClient blocks, and this test runs on an event loop: use AsyncTestClient in 'async def' tests, "
     "with 'async with AsyncTestClient(...) as client' and 'await client.websocket_connect(...)'."
 )
+
+
+M = TypeVar("M", bound=Callable[..., Any])
+
+
+def _blocking(method: M) -> M:
+    """Refuse a method on an event loop, and keep its type, of which Django tells nothing without stubs."""
+    guarded: M = async_unsafe(IN_A_LOOP)(method)
+    return guarded
 
 
 class TestClient(Client):
@@ -74,7 +83,7 @@ class TestClient(Client):
         self._sessions: list[WebSocketTestSession] = []
         self._database = ExitStack()
 
-    @async_unsafe(IN_A_LOOP)
+    @_blocking
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.enter_context(share_connections())
@@ -95,7 +104,7 @@ class TestClient(Client):
         if self.raise_handler_exceptions:
             raise_errors(errors, error)
 
-    @async_unsafe(IN_A_LOOP)
+    @_blocking
     def websocket_connect(
         self,
         path: str,
