@@ -5,18 +5,22 @@ each round. A connection is an opening handshake, one echo, and the closing hand
 On a machine with other work look at the server's CPU time for each connection: it does not depend on the share of the
 core that the server gets.
 
-    python benchmarks/connect_cost.py --rounds 3 --seconds 5
+    python benchmarks/connect_cost.py --rounds 3 --seconds 5 --output benchmarks/results/CONNECT_COST.md
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import statistics
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from harness.recording import machine, versions
+from harness.rendering import facts, table
 from harness.running import Bench, build
 from harness.scenarios import Scenario, connect, token
 from harness.servers import LOOPBACK, Server
@@ -31,6 +35,12 @@ CASES = [
 ]
 """What is asked for at connect. The first is what the others are compared with."""
 
+METHOD = """\
+A connection is an opening handshake, one echo and the closing handshake, with a fresh server for each measurement.
+Numbers are medians of the rounds, ratios are those within a round. A round is doubtful where the machine had other
+work, or the generator was the bound: connections a second are too low then, and only the server's CPU time for a
+connection can be compared. The token is of HS256, which PyJWT verifies.
+"""
 Report = dict[str, Any]
 Round = dict[str, Report]
 
@@ -81,6 +91,33 @@ def print_table(summary: dict[str, dict[str, float]]) -> None:
         )
 
 
+def render(summary: dict[str, dict[str, float]], record: dict[str, Any]) -> str:
+    """Return the medians as Markdown, with the method and the machine."""
+    head = ["asked for", "connections/s", "ratio", "server CPU, µs", "ratio", "doubtful rounds"]
+    rows = [
+        [
+            case.title,
+            f"{of['connections_per_second']:,.0f}",
+            f"{of['connections_per_second_ratio']:.2f}",
+            f"{of['server_us']:,.0f}",
+            f"{of['server_us_ratio']:.2f}",
+            f"{of['doubtful']:.0f} of {record['rounds']}",
+        ]
+        for case, of in ((case, summary[case.name]) for case in CASES)
+    ]
+    return (
+        "\n\n".join(
+            [
+                "# What it costs to ask when a client connects",
+                METHOD.strip(),
+                facts(record),
+                table(head, rows),
+            ]
+        )
+        + "\n"
+    )
+
+
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Measure what parameters and a token cost at connect.")
@@ -92,6 +129,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=2, help="how often to repeat a disturbed measurement")
     parser.add_argument("--binaries", type=Path, help="where bolt-load is; default: build it")
     parser.add_argument("--json", action="store_true", help="print everything as JSON instead of a table")
+    parser.add_argument("--output", type=Path, help="also write the table, with the machine, into this file")
     return parser.parse_args()
 
 
@@ -108,6 +146,15 @@ def main() -> None:
     )
     rounds = measure(bench, arguments.rounds)
     summary = summarise(rounds)
+    if arguments.output:
+        record = {
+            "when": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": f"python benchmarks/connect_cost.py {shlex.join(sys.argv[1:])}",
+            "rounds": arguments.rounds,
+            "machine": machine(),
+            "versions": versions(),
+        }
+        arguments.output.write_text(render(summary, record), encoding="utf-8")
     if arguments.json:
         print(json.dumps({"summary": summary, "rounds": rounds}, indent=1))
     else:

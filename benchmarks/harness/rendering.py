@@ -45,13 +45,18 @@ def render(record: Record, plots: dict[str, str]) -> str:
 
 def heading(record: Record) -> list[str]:
     """Return method and machine."""
-    machine, versions = record["machine"], record["versions"]
     method = METHOD.format(
         **record["cores"],
         rounds=record["rounds"],
         seconds=record["seconds"],
     )
-    facts = {
+    return [method.strip(), facts(record)]
+
+
+def facts(record: Record) -> str:
+    """Return when, by what and on what a run was made."""
+    machine, versions = record["machine"], record["versions"]
+    rows = {
         "When": record["when"],
         "Command": f"`{record['command']}`",
         "Processor": f"{machine['cpu']}, {machine['cpus']} cores, {machine['memory_gib']} GiB",
@@ -59,7 +64,7 @@ def heading(record: Record) -> list[str]:
         "Load at the end": ", ".join(f"{load:.2f}" for load in machine["load_average"]),
         "Versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
     }
-    return [method.strip(), table(["", ""], facts.items())]
+    return table(["", ""], rows.items())
 
 
 def targets(record: Record) -> list[str]:

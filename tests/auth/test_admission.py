@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import jwt
 import pytest
 
 from django_bolt import HTTPException, WebSocket
@@ -13,6 +14,7 @@ from django_bolt.auth import (
     BaseAuthentication,
     BaseGuard,
     IsAuthenticated,
+    JWTAuthentication,
 )
 from django_bolt.auth.admission import admit
 from tests.memory_connection import MemoryConnection
@@ -92,12 +94,31 @@ async def test_several_are_tried_in_order_until_one_knows_the_client() -> None:
     assert asked == [nobody, ann]
 
 
-async def test_wrong_credentials_are_401_and_no_other_is_tried() -> None:
+async def test_wrong_credentials_are_401_and_none_of_another_kind_is_tried() -> None:
     asked: list[Any] = []
     error = await refusal([Late(AuthenticationFailed("Bad key.")), Answers(AuthResult("ann"), asked)])
     assert (error.status_code, error.detail) == (401, "Bad key.")
     assert error.headers == {"WWW-Authenticate": 'Basic realm="late", Bearer'}
     assert asked == []
+
+
+async def test_what_one_finds_wrong_another_of_the_kind_may_find_right() -> None:
+    wrong, session = Answers(AuthenticationFailed("Bad key.")), Late(AuthResult("bob"))
+    assert (await enter([wrong, session, Answers(AuthResult("ann"))]))["user_id"] == "ann"
+    error = await refusal([wrong, Answers(None), Answers(AuthenticationFailed("Expired.")), session])
+    assert (error.status_code, error.detail) == (401, "Bad key.")
+
+
+async def test_tokens_of_two_issuers_go_with_two_authentications() -> None:
+    issuers = {"own": "a-key-that-is-longer-than-32-bytes", "other": "b-key-that-is-longer-than-32-bytes"}
+    authentications = [JWTAuthentication(key, issuer=name) for name, key in issuers.items()]
+    for name, key in issuers.items():
+        token = jwt.encode({"sub": name, "iss": name}, key, "HS256")
+        websocket = MemoryConnection(f"/ws?token={token}")
+        await admit(websocket, authentications, [IsAuthenticated()])
+        assert websocket.context["user_id"] == name
+        assert websocket.identity is not None
+        assert websocket.identity.authentication is authentications[list(issuers).index(name)]
 
 
 async def test_each_challenge_is_named_once() -> None:

@@ -117,6 +117,8 @@ def test_keys_must_be_a_list_or_a_mapping(keys: Any) -> None:
 def test_wrong_options_are_refused() -> None:
     with pytest.raises(TypeError, match="not both"):
         APIKeyAuthentication([KEY], lookup=len)
+    with pytest.raises(TypeError, match="lookup must be a function of the key, not str"):
+        APIKeyAuthentication(lookup="owner_of")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="a header field or a query parameter"):
         APIKeyAuthentication([KEY], header=None)
 

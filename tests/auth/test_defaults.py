@@ -48,6 +48,17 @@ def test_lists_of_an_endpoint_are_made_likewise() -> None:
     guard = AllowAny()
     assert make_guards([guard, IsAuthenticated])[0] is guard
     assert make_authentication([]) == ()
+
+
+@pytest.mark.parametrize("entry", [IsAuthenticated, IsAuthenticated(), "IsAuthenticated", None])
+def test_a_single_one_is_not_a_list(entry: Any) -> None:
+    with pytest.raises(TypeError, match=r"Guards are given in a list, as in \[IsAuth.* not as a single "):
+        make_guards(entry)
+    with pytest.raises(TypeError, match=r"Authentications are given in a list, as in \[JWT"):
+        make_authentication(entry)
+
+
+def test_what_is_no_authentication_is_named() -> None:
     wrong: Any = [IsAuthenticated]
     with pytest.raises(TypeError, match="IsAuthenticated is no BaseAuthentication"):
         make_authentication(wrong)

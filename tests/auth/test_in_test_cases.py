@@ -7,7 +7,7 @@ from django.test import TestCase
 
 from django_bolt import BoltAPI, SyncWebSocket, WebSocket
 from django_bolt.auth import BaseGuard, HasPermission, IsAuthenticated, SessionAuthentication
-from django_bolt.testing import TestClient
+from django_bolt.testing import AsyncTestClient, TestClient
 
 api = BoltAPI(auth=[SessionAuthentication])
 
@@ -58,3 +58,18 @@ class StayingTrue(TestCase):
                 with self.captureOnCommitCallbacks(execute=True):
                     client.logout()
                 assert (ws.wait_closed(), ws.close_reason) == (4401, "logged out")
+
+    async def test_so_it_does_in_a_coroutine(self) -> None:
+        async with AsyncTestClient(api) as client:
+            await client.aforce_login(self.user)
+            async with client.websocket_connect("/sync") as ws:
+                await ws.receive_text()
+                with self.captureOnCommitCallbacks(execute=True) as callbacks:
+                    await self.user.groups.aclear()
+                assert len(callbacks) == 1
+                assert (await ws.wait_closed(), ws.close_reason) == (4403, "permission lost")
+            async with client.websocket_connect("/async") as ws:
+                await ws.receive_text()
+                with self.captureOnCommitCallbacks(execute=True):
+                    await client.alogout()
+                assert (await ws.wait_closed(), ws.close_reason) == (4401, "logged out")

@@ -233,9 +233,25 @@ def test_algorithms_must_sign(algorithms: list[str]) -> None:
 def test_arguments_of_the_wrong_type_are_refused() -> None:
     with pytest.raises(TypeError, match=r"\['HS256'\]"):
         JWTAuthentication(algorithms="HS256")
+    with pytest.raises(TypeError, match=r"a list of claims, such as \['exp'\]"):
+        JWTAuthentication(require="exp")
     key: Any = 5
     with pytest.raises(TypeError, match="text or bytes"):
         JWTAuthentication(key)
+
+
+@pytest.mark.parametrize("option", ["audience", "issuer"])
+@pytest.mark.parametrize("names", [5, "", [], [None], {"a": 1}])
+def test_whom_a_token_is_meant_for_or_comes_from_is_named_by_text(option: str, names: Any) -> None:
+    with pytest.raises(TypeError, match=rf"{option} must be a name or a list of names, not "):
+        JWTAuthentication(**{option: names})
+
+
+def test_the_log_says_why_a_token_is_not_valid(caplog: pytest.LogCaptureFixture) -> None:
+    token = make_token({"user_id": 42, "aud": "others"})
+    with caplog.at_level(logging.DEBUG, "django_bolt.auth"), pytest.raises(AuthenticationFailed):
+        by_query(token, JWTAuthentication(audience="us"))
+    assert caplog.messages == ["A token is not valid: InvalidAudienceError"]
 
 
 def test_neither_token_nor_key_appears_in_text(caplog: pytest.LogCaptureFixture) -> None:

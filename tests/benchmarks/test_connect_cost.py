@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from connect_cost import CASES, summarise
+from connect_cost import CASES, render, summarise
+
+from tests.benchmarks.test_rendering import record
 
 
 def report(speed: float, cpu: float, *, disturbed: bool = False) -> dict[str, Any]:
@@ -32,3 +34,12 @@ def test_numbers_and_ratios_are_medians_and_ratios_are_those_within_a_round() ->
     assert summary["parameters"]["connections_per_second_ratio"] == 1 / 2
     assert summary["token"]["server_us_ratio"] == 3
     assert {case["doubtful"] for case in summary.values()} == {1}
+
+
+def test_the_report_has_every_case_and_says_what_it_was_measured_on() -> None:
+    case = {"connections_per_second": 1234.5, "connections_per_second_ratio": 0.5}
+    more = {"server_us": 99.6, "server_us_ratio": 2.0, "doubtful": 1}
+    text = render({entry.name: case | more for entry in CASES}, record([], rounds=3))
+    for entry in CASES:
+        assert f"| {entry.title} | 1,234 | 0.50 | 100 | 2.00 | 1 of 3 |" in text
+    assert "a processor, 2 cores" in text

@@ -61,9 +61,12 @@ def name_of(page: Path) -> str:
 def module() -> Iterator[ModuleType]:
     """A module for the examples of one page; annotations and dataclasses look it up by its name."""
     name = "example_page"
-    module = sys.modules[name] = ModuleType(name)
+    module = ModuleType(name)
+    names = (name, "mysite", "mysite.api")  # the latter for tests, which import what stands above them
+    sys.modules.update(dict.fromkeys(names, module))
     yield module
-    del sys.modules[name]
+    for name in names:
+        del sys.modules[name]
 
 
 def with_database(page: Path) -> Any:

@@ -73,6 +73,12 @@ def test_a_path_without_a_slash_is_refused_and_names_the_handler(prefix: str) ->
         BoltAPI(prefix=prefix).websocket("ws")(echo)
 
 
+@pytest.mark.parametrize(("path", "name"), [(echo, "echo"), (None, "NoneType")])
+def test_a_decorator_without_a_path_is_refused_at_once(path: Any, name: str) -> None:
+    with pytest.raises(InvalidPath, match=rf'takes a path, as in @api.websocket\("/ws/chat"\), not {name}'):
+        BoltAPI().websocket(path)
+
+
 def test_authentication_and_guards_are_taken_as_instances_or_classes() -> None:
     api = BoltAPI()
     jwt = JWTAuthentication()

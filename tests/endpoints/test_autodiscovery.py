@@ -61,6 +61,14 @@ def test_the_project_package_is_searched(write: Write, settings_module: str) -> 
     assert module_of(api) == ["site_a.api"]
 
 
+def test_the_project_package_is_found_under_overridden_settings(write: Write) -> None:
+    write("site_o/__init__.py")
+    write("site_o/api.py", API)
+    with use("site_o.settings"), override_settings(DEBUG=True), override_settings(BOLT={}):
+        [api] = discover()
+    assert module_of(api) == ["site_o.api"]
+
+
 def test_the_nearest_package_wins(write: Write) -> None:
     write("site_b/__init__.py")
     write("site_b/config/__init__.py")

@@ -26,6 +26,16 @@ async def generator(websocket: WebSocket) -> AsyncIterator[int]:
     yield 1
 
 
+def plainly(function: Any) -> Any:
+    """Wrap in a plain function that returns what the other does."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
 class Handler:
     async def __call__(self, websocket: WebSocket) -> None:
         """Do nothing."""
@@ -46,6 +56,8 @@ def test_a_coroutine_function_is_served_as_it_is() -> None:
     [
         (sync_generator, "sync_generator"),
         (generator, "generator"),
+        (plainly(sync_generator), "sync_generator"),
+        (plainly(generator), "generator"),
         (Handler(), "Handler.__call__"),
         (functools.partial(echo), "echo"),
     ],
@@ -57,6 +69,14 @@ def test_only_a_function_can_be_a_handler(handler: Any, place: str) -> None:
         adapt_handler(handler)
     assert isinstance(caught.value, InvalidHandler)
     assert place in str(caught.value)
+
+
+def test_a_coroutine_function_behind_a_plain_decorator_is_one() -> None:
+    api = BoltAPI()
+    decorated = plainly(Handler().method)
+    assert adapt_handler(decorated) == AdaptedHandler(decorated, decorated)
+    with pytest.raises(InvalidHandler, match="'async def' handler is a WebSocket"):
+        api.websocket("/blocking")(plainly(blocking))
 
 
 def test_a_class_is_served_by_its_methods() -> None:

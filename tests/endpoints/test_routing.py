@@ -25,6 +25,10 @@ def match(path: str, *declared: str) -> tuple[str, dict[str, str]] | None:
     return found and (found.endpoint.pattern.text, found.path_params)
 
 
+def test_an_angle_bracket_alone_is_no_parameter() -> None:
+    assert match("/a<b", "/a<b") == ("/a<b", {})
+
+
 def test_a_static_path_matches_itself() -> None:
     assert match("/ws/echo", "/ws/echo", "/ws/other") == ("/ws/echo", {})
 
@@ -145,6 +149,8 @@ def test_two_endpoints_on_one_path_are_refused(first: str, second: str) -> None:
         ("/room/{room_id:int}", "unknown converter 'int'"),
         ("/room/{room_id:}", "unknown converter ''"),
         ("/{a}/{a}", "'a' occurs twice"),
+        ("/room/<int:room_id>", "'<int:room_id>' is of Django's URLs; write '{room_id}'"),
+        ("/room/<room_id>/", "write '{room_id}'"),
         ("/room-{room_id}", "whole segment"),
         ("/{a}{b}", "whole segment"),
         ("/{a", "whole segment"),

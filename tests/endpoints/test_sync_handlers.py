@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import logging
 import threading
@@ -78,6 +79,42 @@ def test_the_annotation_websocket_gets_what_blocks_as_well(serve: Connect) -> No
         websocket.send_text(type(websocket).__name__)  # type: ignore[unused-coroutine]
 
     assert serve(api).websocket_connect("/").receive_text() == "SyncWebSocket"
+
+
+def test_a_coroutine_that_it_returns_is_an_error_and_not_dropped() -> None:
+    api = BoltAPI()
+
+    async def handle(websocket: WebSocket) -> None:
+        await websocket.accept()
+
+    @api.websocket("/")
+    def forgetful(websocket: WebSocket) -> Any:
+        return handle(websocket)
+
+    with (
+        TestClient(api) as client,
+        pytest.raises(TypeError, match=r"returned the coroutine .*handle\(\); make"),
+    ):
+        client.websocket_connect("/")
+
+
+def test_a_coroutine_function_behind_a_plain_decorator_is_awaited(serve: Connect) -> None:
+    api = BoltAPI()
+
+    def twice(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(*args: Any, number: int, **kwargs: Any) -> Any:
+            return function(*args, number=number * 2, **kwargs)
+
+        return call
+
+    @api.websocket("/")
+    @twice
+    async def handle(websocket: WebSocket, number: int) -> None:
+        await websocket.accept()
+        await websocket.send_json(number)
+
+    assert serve(api).websocket_connect("/?number=4").receive_json() == 8
 
 
 def test_methods_can_be_handlers(serve: Connect) -> None:

@@ -7,13 +7,15 @@ import gc
 import threading
 import traceback
 import weakref
-from typing import Any
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import pytest
 from django.http import Http404
 
 from django_bolt import (
     BoltAPI,
+    Depends,
     HTTPException,
     WebSocket,
     WebSocketDisconnect,
@@ -41,6 +43,22 @@ async def answer(websocket: WebSocket, name: str, accept: bool = True) -> None:
         "http-404": Http404(),
     }
     raise errors[name]
+
+
+def untidy() -> Iterator[str]:
+    try:
+        yield "value"
+    finally:
+        raise ZeroDivisionError
+
+
+@answers.websocket("/untidy")
+async def with_untidy_dependency(
+    websocket: WebSocket, value: Annotated[str, Depends(untidy)], also: bool = False
+) -> None:
+    await websocket.accept()
+    if also:
+        raise KeyError(value)
 
 
 @answers.websocket("/blocks")
@@ -176,6 +194,23 @@ async def test_what_is_an_answer_before_accept_is_none(kind: str, name: str, sta
         with pytest.raises(HandshakeRejected) as refused:
             await client.connect(f"/answers/{name}?accept=false")
     assert refused.value.status == status
+
+
+async def test_what_a_dependency_raises_at_the_end_is_an_error_of_the_test(kind: str) -> None:
+    async with open_twin(kind, answers) as client:
+        ws = await client.connect("/untidy")
+        with pytest.raises(ZeroDivisionError):
+            await ws.wait_closed()
+        assert ws.close_code == 1000
+    async with open_twin(kind, answers, raise_handler_exceptions=False) as client:
+        assert await (await client.connect("/untidy")).wait_closed() == 1000
+
+
+async def test_what_the_handler_raises_goes_before_what_a_dependency_raises_at_the_end(kind: str) -> None:
+    async with open_twin(kind, answers) as client:
+        ws = await client.connect("/untidy?also=true")
+        with pytest.raises(KeyError):
+            await ws.wait_closed()
 
 
 async def test_an_http_answer_after_accept_is_an_error(kind: str) -> None:

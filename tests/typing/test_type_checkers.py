@@ -40,14 +40,27 @@ def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.fixture
+def untyped_django(tmp_path: Path) -> Path:
+    """What a type checker knows of those parts of Django that clients are made of, where it has no stubs of it."""
+    stubs = tmp_path / "stubs"
+    for module in ("django", "django/utils", "django/utils/asyncio", "django/test"):
+        (stubs / module).mkdir(parents=True)
+        stub = "from typing import Any\n\nClient: Any\nAsyncClient: Any\ndef async_unsafe(message: Any) -> Any: ...\n"
+        (stubs / module / "__init__.pyi").write_text(stub)
+    return stubs
+
+
 def test_there_are_cases() -> None:
     assert len(list(CASES.glob("*.py"))) >= 5
 
 
-def check_with_mypy(*paths: Path) -> subprocess.CompletedProcess[str]:
+def check_with_mypy(*paths: Path, stubs: Path | None = None) -> subprocess.CompletedProcess[str]:
     # Without the configuration of the project: its users have none of it, nor the plugin for Django.
-    options = ["--strict", "--config-file=", "--follow-imports=silent", "--cache-dir=.mypy_cache/cases"]
-    return run("mypy", *options, *map(str, paths), MYPYPATH=str(SOURCES))
+    cache = ".mypy_cache/untyped" if stubs else ".mypy_cache/cases"
+    options = ["--strict", "--config-file=", "--follow-imports=silent", f"--cache-dir={cache}"]
+    places = [str(SOURCES)] if stubs is None else [str(stubs), str(SOURCES)]
+    return run("mypy", *options, *map(str, paths), MYPYPATH=os.pathsep.join(places))
 
 
 @needs("mypy")
@@ -67,7 +80,13 @@ def test_mypy_finds_what_is_wrong(tmp_path: Path) -> None:
     ]
 
 
-def check_with_pyright(directory: Path, *paths: Path) -> list[dict[str, object]]:
+@needs("mypy")
+def test_mypy_without_stubs_of_django(untyped_django: Path) -> None:
+    result = check_with_mypy(CASES / "clients.py", stubs=untyped_django)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def check_with_pyright(directory: Path, *paths: Path, stubs: Path | None = None) -> list[dict[str, object]]:
     """Return what pyright finds, with a configuration that is written into a directory."""
     configuration = {
         "extraPaths": [str(SOURCES)],
@@ -76,6 +95,8 @@ def check_with_pyright(directory: Path, *paths: Path) -> list[dict[str, object]]
         "reportUnnecessaryTypeIgnoreComment": "error",
         "reportPrivateUsage": "none",
     }
+    if stubs is not None:
+        configuration["stubPath"] = str(stubs)
     project = directory / "pyrightconfig.json"
     project.write_text(json.dumps(configuration))
     options = ["--outputjson", "--pythonpath", sys.executable, "--project", str(project), *map(str, paths)]
@@ -89,6 +110,11 @@ def check_with_pyright(directory: Path, *paths: Path) -> list[dict[str, object]]
 @needs("pyright")
 def test_pyright(tmp_path: Path) -> None:
     assert check_with_pyright(tmp_path, *CASES.glob("*.py")) == []
+
+
+@needs("pyright")
+def test_pyright_without_stubs_of_django(tmp_path: Path, untyped_django: Path) -> None:
+    assert check_with_pyright(tmp_path, CASES / "clients.py", stubs=untyped_django) == []
 
 
 @needs("pyright")

@@ -60,11 +60,25 @@ async def find_refusing(websocket: WebSocket, guards: Iterable[BaseGuard]) -> Ba
 
 
 async def _authenticate(websocket: WebSocket, authentications: Sequence[BaseAuthentication]) -> None:
+    """Ask one after the other; what one finds wrong, only another with the same challenge may find right.
+
+    So tokens of two issuers, each with keys of its own, go with two authentications.
+    """
+    # The text alone: an exception that this frame holds, and whose traceback holds this frame, would be a cycle.
+    failed: tuple[str, str] | None = None
     for authentication in authentications:
-        result: AuthResult | None = await call(authentication.authenticate, websocket)
-        if result is not None:
-            websocket.identify(Identity(authentication, result), dict(result.claims))
-            return
+        if failed is not None and authentication.www_authenticate != failed[0]:
+            continue
+        try:
+            result: AuthResult | None = await call(authentication.authenticate, websocket)
+        except AuthenticationFailed as error:
+            failed = failed or (authentication.www_authenticate, error.detail)
+        else:
+            if result is not None:
+                websocket.identify(Identity(authentication, result), dict(result.claims))
+                return
+    if failed is not None:
+        raise AuthenticationFailed(failed[1])
 
 
 def _refusal(

@@ -41,7 +41,7 @@ class APIKeyAuthentication(BaseAuthentication):
 
     Raises:
         ValueError: A key is empty, or not of visible ASCII characters; or there is no place to read it from.
-        TypeError: `keys` is neither, or given beside `lookup`.
+        TypeError: `keys` is neither, or given beside `lookup`; `lookup` cannot be called.
     """
 
     www_authenticate: ClassVar[str] = "ApiKey"
@@ -56,6 +56,8 @@ class APIKeyAuthentication(BaseAuthentication):
     ) -> None:
         if keys is not None and lookup is not None:
             raise TypeError("APIKeyAuthentication takes keys or lookup, not both")
+        if lookup is not None and not callable(lookup):
+            raise TypeError(f"lookup must be a function of the key, not {type(lookup).__name__}")
         if not header and not query_parameter:
             raise ValueError("APIKeyAuthentication needs a header field or a query parameter to read")
         self._owners = _digest_keys(keys or ())

@@ -40,7 +40,8 @@ class BaseAuthentication:
     """Base class of authentications.
 
     Attributes:
-        www_authenticate: Challenge for the ``WWW-Authenticate`` field of a 401 (RFC 9110 section 11.6.1).
+        www_authenticate: Challenge for the ``WWW-Authenticate`` field of a 401 (RFC 9110 section 11.6.1). Those that
+            share it take credentials of one kind: what one finds wrong, the next may find right.
         expiry_reason: Close reason when what it found has expired.
     """
 

@@ -43,8 +43,9 @@ def make_authentication(entries: Iterable[Any]) -> tuple[BaseAuthentication, ...
     """Return authentications given as instances or as classes, the latter called without arguments.
 
     Raises:
-        TypeError: An entry is neither.
+        TypeError: An entry is neither, or they are in no list.
     """
+    _require_list(entries, "Authentications", "[JWTAuthentication()]")
     return tuple(map(_make_one, entries))
 
 
@@ -52,9 +53,16 @@ def make_guards(entries: Iterable[Any]) -> tuple[BaseGuard, ...]:
     """Return guards given as instances or as classes, the latter called without arguments.
 
     Raises:
-        TypeError: An entry is neither.
+        TypeError: An entry is neither, or they are in no list.
     """
+    _require_list(entries, "Guards", "[IsAuthenticated()]")
     return tuple(map(make_guard, entries))
+
+
+def _require_list(entries: Any, what: str, example: str) -> None:
+    if isinstance(entries, str) or not isinstance(entries, Iterable):
+        given = entries if isinstance(entries, type) else type(entries)
+        raise TypeError(f"{what} are given in a list, as in {example}, not as a single {given.__name__}")
 
 
 def _load(entries: Iterable[Any], make: Callable[[Any], T]) -> tuple[T, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import replace
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from django_bolt.endpoints.websocket import WebSocket
 
 __all__ = ["JWTAuthentication"]
+
+logger = logging.getLogger("django_bolt.auth")
 
 MAX_TOKEN_SIZE = 16_384
 """Characters of the longest token that is looked at; one in an opening handshake is limited by its head already."""
@@ -61,7 +64,8 @@ class JWTAuthentication(BaseAuthentication):
 
     Raises:
         ValueError: An algorithm is unknown, ``none``, or does not fit the key; the leeway is not a time.
-        TypeError: `algorithms` is one string, the key is neither text nor bytes, or given beside `jwks_url`.
+        TypeError: `algorithms` or `require` is one string, `audience` or `issuer` names nobody, the key is neither
+            text nor bytes, or given beside `jwks_url`.
         ImproperlyConfigured: An algorithm needs the package cryptography: install ``django_bolt[jwt]``.
     """
 
@@ -90,15 +94,15 @@ class JWTAuthentication(BaseAuthentication):
         self._algorithms = check_algorithms(default if algorithms is None else algorithms)
         self._keys = _make_keys(key, jwks_url, self._algorithms)
         self._places = TokenPlaces(header, subprotocol, query_parameter, cookie)
-        self._audience = audience
-        self._issuer = issuer
+        self._audience = _check_names("audience", audience)
+        self._issuer = _check_names("issuer", issuer)
         self._leeway = _as_seconds(leeway)
         self._user_id_claim = user_id_claim
         self._permissions_claim = permissions_claim
         self._check_user = check_user
         # Whether `sub` is usable is decided by `_user_id`: PyJWT would refuse a token whose `sub` is a
         # number, as primary keys of Django users are.
-        self._options: Any = {"require": list(require), "verify_sub": False}
+        self._options: Any = {"require": _check_claims(require), "verify_sub": False}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(algorithms={list(self._algorithms)!r})"
@@ -170,7 +174,9 @@ class JWTAuthentication(BaseAuthentication):
             )
         except jwt.ExpiredSignatureError:
             raise AuthenticationFailed(_EXPIRED) from None
-        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
+            # The client is not told; its developer looks for an audience that is another, say.
+            logger.debug("A token is not valid: %s", type(error).__name__)
             raise AuthenticationFailed(_INVALID) from None
 
     def _read(self, claims: dict[str, Any]) -> AuthResult:
@@ -203,6 +209,20 @@ def _make_keys(
     if is_symmetric(algorithms[0]):
         raise ValueError(f"{algorithms[0]} cannot be verified with public keys, which jwks_url offers")
     return RemoteKeys(jwks_url)
+
+
+def _check_names(option: str, given: Any) -> Any:
+    """Check what would otherwise refuse every token, and tell nobody why."""
+    names = given if isinstance(given, list | tuple | set | frozenset) else [given]
+    if given is not None and not (names and all(isinstance(name, str) and name for name in names)):
+        raise TypeError(f"{option} must be a name or a list of names, not {given!r}")
+    return given
+
+
+def _check_claims(names: Any) -> list[str]:
+    if isinstance(names, str):
+        raise TypeError(f"require must be a list of claims, such as [{names!r}]")
+    return list(names)
 
 
 def _as_seconds(leeway: float | timedelta) -> float:

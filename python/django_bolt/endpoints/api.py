@@ -14,7 +14,7 @@ from django_bolt.endpoints.dependencies.depends import check_dependencies
 from django_bolt.endpoints.endpoint import Endpoint
 from django_bolt.endpoints.handlers import adapt_handler, connection_first
 from django_bolt.endpoints.parameters import locate, plan_parameters
-from django_bolt.endpoints.routing import Router, parse_path
+from django_bolt.endpoints.routing import Router, parse_path, require_path
 from django_bolt.endpoints.standing import plan_topics
 from django_bolt.exceptions import InvalidPath
 
@@ -114,13 +114,14 @@ class BoltAPI:
             A decorator that returns the handler unchanged.
 
         Raises:
-            InvalidPath: The path cannot be served.
+            InvalidPath: The path cannot be served, or is none.
             InvalidHandler: The function, or its signature, cannot work.
             EndpointCollision: The API has an endpoint on that path already.
             TypeError: An authentication or guard is neither an instance nor a class of one, an entry of the
-                dependencies is no `Depends`.
+                dependencies is no `Depends`, or what should be a list is none.
             ValueError: An option of compression is unknown or out of range.
         """
+        require_path(path)
         wishes: Compression | Literal[False] | None = None
         if compression is not None:
             wishes = make_compression(compression) or False

@@ -95,8 +95,7 @@ def _conventional_modules() -> Iterator[str]:
 
 def _project_module() -> Iterator[str]:
     """Yield the nearest ``api`` beside the settings module, or beside a package that it is in."""
-    # Settings made by settings.configure() have no module.
-    name: str | None = getattr(settings, "SETTINGS_MODULE", None)
+    name = _settings_module()
     parents = name.split(".")[:-1] if name else []
     for length in range(len(parents), 0, -1):
         package = ".".join(parents[:length])
@@ -105,6 +104,17 @@ def _project_module() -> Iterator[str]:
             return
     if name and not parents and _is_beside(name):
         yield _MODULE
+
+
+def _settings_module() -> str | None:
+    """Return the name of the settings module; None for settings made by ``settings.configure()``."""
+    layer: Any = settings
+    while layer is not None:
+        # What `override_settings` puts over the settings says that there is no module.
+        if name := getattr(layer, "SETTINGS_MODULE", None):
+            return str(name)
+        layer = getattr(layer, "default_settings", None)
+    return None
 
 
 def _is_beside(settings_module: str) -> bool:

@@ -44,7 +44,7 @@ def adapt_handler(handler: Any) -> AdaptedHandler:
     """
     # Before Python 3.12 a callable object or a functools.partial has no place and name to show in messages,
     # so only functions and methods are taken.
-    if (inspect.isfunction(handler) or inspect.ismethod(handler)) and inspect.iscoroutinefunction(handler):
+    if (inspect.isfunction(handler) or inspect.ismethod(handler)) and _is_coroutine_function(handler):
         _refuse_sync_websocket(handler)
         return AdaptedHandler(handler, handler)
     if is_plain_function(handler):
@@ -55,6 +55,11 @@ def adapt_handler(handler: Any) -> AdaptedHandler:
     raise InvalidHandler(
         f"{locate(handler)}: the handler must be an 'async def' function, a 'def' function or a class"
     )
+
+
+def _is_coroutine_function(handler: Any) -> bool:
+    """Return whether what a handler returns is to be awaited, though a decorator may have made it a plain function."""
+    return any(map(inspect.iscoroutinefunction, (handler, inspect.unwrap(handler))))
 
 
 def _refuse_sync_websocket(handler: Any) -> None:

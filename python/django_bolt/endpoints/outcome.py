@@ -32,13 +32,24 @@ from django_bolt.exceptions import (
 if TYPE_CHECKING:
     from django_bolt.endpoints.endpoint import Endpoint
 
-__all__ = ["close_of", "conclude", "conclude_exception", "error_observers", "log_refusal", "refuse"]
+__all__ = [
+    "close_of",
+    "conclude",
+    "conclude_exception",
+    "error_observers",
+    "log_refusal",
+    "refuse",
+    "show_observers",
+]
 
 logger = logging.getLogger("django_bolt.endpoint")
 handshake_logger = logging.getLogger("django_bolt.handshake")
 
 error_observers: list[Callable[[WebSocket, BaseException], None]] = []
-"""Called with each error of a handler that is logged, before its client is told of it. They must not raise."""
+"""Called with each error of a handler, or of a clean-up after it, that is logged, before its client is told of the end.
+
+They must not raise.
+"""
 
 # What a Django view may raise has the meaning that it has there.
 _STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
@@ -64,6 +75,12 @@ async def refuse(
         return
     with suppress(WebSocketDisconnect):
         await websocket.reject(status, {"detail": detail, **more}, headers)
+
+
+def show_observers(websocket: WebSocket, error: BaseException) -> None:
+    """Show an error to `error_observers`."""
+    for observe in tuple(error_observers):
+        observe(websocket, error)
 
 
 def log_refusal(websocket: WebSocket, status: int, cause: str) -> None:
@@ -204,8 +221,7 @@ async def _conclude_cancelled(websocket: WebSocket) -> None:
 
 
 def _log(websocket: WebSocket, endpoint: Endpoint, error: BaseException) -> None:
-    for observe in tuple(error_observers):
-        observe(websocket, error)
+    show_observers(websocket, error)
     client = websocket.client
     logger.error(
         "Connection %s from %s: %s raised at %s",

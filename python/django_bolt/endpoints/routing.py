@@ -7,16 +7,18 @@ slash at the end counts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from django_bolt.exceptions import EndpointCollision, InvalidPath
 
-__all__ = ["Match", "PathPattern", "Router", "parse_path"]
+__all__ = ["Match", "PathPattern", "Router", "parse_path", "require_path"]
 
 _CONVERTERS = ("str", "path")
+_DJANGO_PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 _PARAMETER = None  # Stands for a parameter among the segments of a pattern.
 
 
@@ -35,6 +37,17 @@ class PathPattern:
     segments: tuple[str | None, ...]
     names: tuple[str, ...]
     takes_rest: bool
+
+
+def require_path(path: Any) -> None:
+    """Check that a decorator was given a path, and not, for want of parentheses, the handler itself.
+
+    Raises:
+        InvalidPath: It was not.
+    """
+    if not isinstance(path, str):
+        name = getattr(path, "__qualname__", None) or type(path).__qualname__
+        raise InvalidPath(f'websocket() takes a path, as in @api.websocket("/ws/chat"), not {name}')
 
 
 def parse_path(path: str, location: str) -> PathPattern:
@@ -58,6 +71,10 @@ def _parse(path: str) -> PathPattern:
         raise ValueError("it must start with '/'")
     if set(path) & set("?#%"):
         raise ValueError("it must not contain '?', '#' or '%'; write it without percent-encoding")
+    if found := _DJANGO_PARAMETER.search(path):
+        raise ValueError(
+            f"{found[0]!r} is of Django's URLs; write '{{{found[1]}}}', and annotate the parameter of the handler"
+        )
     segments: list[str | None] = []
     names: list[str] = []
     converters: list[str] = []

@@ -30,7 +30,8 @@ def is_plain_function(handler: Any) -> bool:
     if not (inspect.isfunction(handler) or inspect.ismethod(handler)):
         return False
     others = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
-    return not any(is_other(handler) for is_other in others)
+    # Looked at behind decorators, too: what they return tells nothing of what is to be done with its result.
+    return not any(is_other(form) for is_other in others for form in (handler, inspect.unwrap(handler)))
 
 
 def adapt_function(function: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, None]]:
@@ -68,7 +69,7 @@ class _Handler:
 
     def __call__(self) -> BaseException | None:
         try:
-            self._call()
+            _refuse_coroutine(self._call())
         except BaseException as error:
             if self.is_abandoned and not isinstance(error, WebSocketDisconnect):
                 logger.exception("Connection %s: %s raised after it was given up", *self._place)
@@ -86,6 +87,15 @@ class _Handler:
     @property
     def _place(self) -> tuple[int, str]:
         return self._websocket.id, self._websocket.endpoint.location
+
+
+def _refuse_coroutine(result: object) -> None:
+    """Raise instead of dropping what was to be awaited: a handler that seems to run and does nothing."""
+    if inspect.iscoroutine(result):
+        result.close()
+        raise TypeError(
+            f"a 'def' handler returned the coroutine {result.__qualname__}(); make it 'async def'"
+        )
 
 
 async def _serve(websocket: SyncWebSocket, handler: _Handler) -> None:

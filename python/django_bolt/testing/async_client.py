@@ -45,7 +45,8 @@ class AsyncTestClient(AsyncClient):
         host: Value of the ``Host`` header field. Django's test runner allows the default.
         timeout: Seconds that a session waits for the server before it raises TimeoutError.
         raise_handler_exceptions: Whether an exception for which the client is told of an internal error (HTTP 500,
-            Close 1011) is raised in the test: once, by the session that learns of it, else by the end of the client.
+            Close 1011), or that a dependency raises at the end, is raised in the test: once, by the session that
+            learns of it, else by the end of the client.
         headers: Header fields of every request and opening handshake.
         options: Other arguments of `django.test.AsyncClient`.
     """

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from django.test import Client
 from django.utils.asyncio import async_unsafe
@@ -29,6 +29,15 @@ IN_A_LOOP = (
 )
 
 
+M = TypeVar("M", bound=Callable[..., Any])
+
+
+def _blocking(method: M) -> M:
+    """Refuse a method on an event loop, and keep its type, of which Django tells nothing without stubs."""
+    guarded: M = async_unsafe(IN_A_LOOP)(method)
+    return guarded
+
+
 class TestClient(Client):
     """Connects to endpoints in a test, without a server or a port.
 
@@ -48,7 +57,8 @@ class TestClient(Client):
         host: Value of the ``Host`` header field. Django's test runner allows the default.
         timeout: Seconds that a session waits for the server before it raises TimeoutError.
         raise_handler_exceptions: Whether an exception for which the client is told of an internal error (HTTP 500,
-            Close 1011) is raised in the test: once, by the session that learns of it, else by the end of the client.
+            Close 1011), or that a dependency raises at the end, is raised in the test: once, by the session that
+            learns of it, else by the end of the client.
         headers: Header fields of every request and opening handshake.
         options: Other arguments of `django.test.Client`.
     """
@@ -74,7 +84,7 @@ class TestClient(Client):
         self._sessions: list[WebSocketTestSession] = []
         self._database = ExitStack()
 
-    @async_unsafe(IN_A_LOOP)
+    @_blocking
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.enter_context(share_connections())
@@ -95,7 +105,7 @@ class TestClient(Client):
         if self.raise_handler_exceptions:
             raise_errors(errors, error)
 
-    @async_unsafe(IN_A_LOOP)
+    @_blocking
     def websocket_connect(
         self,
         path: str,

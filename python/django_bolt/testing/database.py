@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -54,12 +54,28 @@ async def ashare_connections() -> AsyncIterator[None]:
     there = await sync_to_async(_own_connections)()
     token = use_job_threads()
     try:
-        with _lending([there, here]):
+        with _lending([there, here]) as shared, _shown(_find_lent(shared)):
             yield
     finally:
         if token is not None:
             with suppress(ValueError):  # A fixture may end in another context than it began in.
                 token.var.reset(token)
+
+
+@contextmanager
+def _shown(lent: Mapping[str, BaseDatabaseWrapper]) -> Iterator[None]:
+    """Show connections to the running coroutine, for which Django would keep others.
+
+    It cannot query by them, but `captureOnCommitCallbacks` looks there for what waits for the commit.
+    """
+    for alias, connection in lent.items():
+        connections[alias] = connection
+    try:
+        yield
+    finally:
+        for alias in lent:
+            with suppress(AttributeError):  # A fixture may end in another context than it began in.
+                del connections[alias]
 
 
 @contextmanager
@@ -86,7 +102,7 @@ class _Owned:
 
 
 @contextmanager
-def _lending(owners: Sequence[_Owned]) -> Iterator[None]:
+def _lending(owners: Sequence[_Owned]) -> Iterator[dict[BaseDatabaseWrapper, int]]:
     shared = {connection: owned.thread for owned in owners for connection in owned.connections}
     with ExitStack() as stack:
         for connection in shared:
@@ -94,7 +110,7 @@ def _lending(owners: Sequence[_Owned]) -> Iterator[None]:
             stack.callback(connection.dec_thread_sharing)
         stack.enter_context(taking_turns(shared))
         stack.enter_context(lend_connections(lambda: _find_lent(shared)))
-        yield
+        yield shared
     for threads in (job_threads, handler_threads):
         threads.retire(RETIRE_TIMEOUT)
 

@@ -35,3 +35,9 @@ def test_a_list_of_dependencies_takes_nothing_else(entry: Any, name: str) -> Non
     assert check_dependencies([mark, mark]) == (mark, mark)
     with pytest.raises(InvalidHandler, match=rf"dependencies take Depends\(function\), not {name}"):
         check_dependencies([mark, entry])
+
+
+@pytest.mark.parametrize("entry", [Depends(get_value), get_value, 5])
+def test_a_single_dependency_is_not_a_list(entry: Any) -> None:
+    with pytest.raises(InvalidHandler, match=r"dependencies take a list, \[Depends\(function\)\], not "):
+        check_dependencies(entry)

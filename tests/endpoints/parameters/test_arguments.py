@@ -3,9 +3,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+import annotated_types
 import msgspec
+import pydantic
 import pytest
 
 from django_bolt import Cookie, Depends, Header, Path, Query, WebSocket
@@ -213,6 +215,7 @@ def test_a_group_may_have_a_default() -> None:
     [
         (Annotated[int, Query(min_length=1)], "parameter 'value' has the annotation"),
         (Annotated[int, Query(gt=1, ge=1)], "parameter 'value': Cannot specify both"),
+        (Annotated[str, Query(pattern="(")], "parameter 'value': missing )"),
         (Annotated[int, Query(), Header()], "more than one of Path, Query"),
         (Annotated[int, Query(), Depends(get_value)], "more than one of Path, Query"),
         (Annotated[int, Depends], "write Depends(function)"),
@@ -223,6 +226,10 @@ def test_a_group_may_have_a_default() -> None:
         (Annotated[Filters, Query(ge=1)], "name and constrain its fields"),
         (Nested, "field 'filters' of Nested has the annotation Filters"),
         (list[Filters], "supported are"),
+        (Annotated[int, pydantic.Field(ge=1)], "has a mark of pydantic, FieldInfo, which says nothing here"),
+        (Annotated[int, annotated_types.Ge(1), Query()], "mark of annotated_types, Ge,"),
+        (list[Annotated[str, annotated_types.MinLen(1)]], "from these or from msgspec.Meta"),
+        (pydantic.PositiveInt | None, "mark of annotated_types, Gt,"),
     ],
 )
 def test_annotations_that_cannot_work_are_refused(annotation: Any, text: str) -> None:
@@ -241,7 +248,26 @@ def test_a_list_or_a_group_in_the_path_is_refused() -> None:
     assert "in the path and cannot be a Filters" in refusal_of(with_annotation(Filters), "value")
 
 
+def test_a_mark_that_is_only_a_note_is_passed_over() -> None:
+    assert convert(with_annotation(Annotated[int, "a note"]), "value=1") == {"value": 1}
+    assert convert(with_annotation(Literal["a", "b"]), "value=b") == {"value": "b"}
+
+
+def test_a_method_that_is_not_bound_is_refused() -> None:
+    class Rooms:
+        async def enter(self, websocket: WebSocket) -> None:
+            """Do nothing."""
+
+        async def leave(self, websocket) -> None:  # type: ignore[no-untyped-def]
+            """Do nothing."""
+
+    for function in (Rooms.enter, Rooms.leave, with_annotation(Annotated[Any, Depends(Rooms.enter)])):
+        assert "takes 'self', which nothing fills: give a method of an instance" in refusal_of(function)
+    assert convert(Rooms().enter) == {}
+
+
 def test_marks_as_defaults_are_told_from_dependencies() -> None:
+    assert "mark of pydantic, FieldInfo" in refusal_of(with_annotation(int, pydantic.Field(1, ge=1)))
     assert "write Annotated[..., Query()]" in refusal_of(with_annotation(int, Query(ge=1)))
     twice = with_annotation(Annotated[int, Depends(get_value)], Depends(get_value))
     assert "a second mark besides the Depends()" in refusal_of(twice)

@@ -125,6 +125,11 @@ def test_a_place_names_module_function_file_and_line() -> None:
     assert locate(print) == "builtins.print"
 
 
+def test_what_cannot_be_called_is_named_by_its_class() -> None:
+    assert locate(None) == "builtins.NoneType"  # type: ignore[arg-type]
+    assert locate(Record(1)) == f"{__name__}.Record"  # type: ignore[arg-type]
+
+
 def test_a_place_of_a_class_is_where_it_begins() -> None:
     line = inspect.findsource(Plain)[1] + 1
     assert locate(Plain) == f"{__name__}.Plain ({Path(__file__)}:{line})"

@@ -67,8 +67,10 @@ def check_dependencies(entries: Iterable[Any]) -> tuple[Dependency, ...]:
     """Return what stands in ``dependencies=[Depends(function)]``.
 
     Raises:
-        InvalidHandler: An entry is no `Depends`, or has no function. It is a TypeError.
+        InvalidHandler: An entry is no `Depends`, or has no function, or they are in no list. It is a TypeError.
     """
+    if isinstance(entries, Dependency) or not isinstance(entries, Iterable):
+        raise InvalidHandler(f"dependencies take a list, [Depends(function)], not {_name_of(entries)}")
     dependencies = tuple(entries)
     for entry in dependencies:
         if not isinstance(entry, Dependency) or entry.call is None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from django_bolt.endpoints.dependencies.calls import Cleanup
+from django_bolt.endpoints.outcome import show_observers
 from django_bolt.endpoints.parameters.signatures import locate
 from django_bolt.endpoints.websocket import WebSocket, WebSocketState
 from django_bolt.exceptions import HTTPException, WebSocketDisconnect, WebSocketException
@@ -120,6 +121,7 @@ def _decides(websocket: WebSocket, raised: BaseException) -> bool:
 def _log(websocket: WebSocket, cleanup: Cleanup, raised: BaseException) -> None:
     if isinstance(raised, WebSocketDisconnect):  # It sent something, and the client is gone.
         return
+    show_observers(websocket, raised)
     logger.error(
         "Connection %s: clean-up of %s raised",
         websocket.id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, get_args, get_origin
@@ -12,7 +13,7 @@ from django_bolt.endpoints.parameters.fields import Group, Parameter
 from django_bolt.endpoints.parameters.groups import Member, is_group, members_of
 from django_bolt.endpoints.parameters.signatures import Argument, UnsuitableError, require_keyword
 from django_bolt.endpoints.parameters.sources import Path, Query, Source, find_by
-from django_bolt.endpoints.parameters.types import check_type, is_list, simplify
+from django_bolt.endpoints.parameters.types import check_mark, check_type, is_list, simplify
 from django_bolt.endpoints.sync_websocket import SyncWebSocket
 from django_bolt.endpoints.websocket import WebSocket
 
@@ -43,6 +44,7 @@ def find_connection(
     first = arguments[0] if arguments else None
     if first is None or first.kind in _VARIABLE:
         raise UnsuitableError("it must take the WebSocket as its first parameter")
+    _refuse_self(first)
     if first.name in path_names or first.hint not in (None, Any) or not first.is_required:
         raise UnsuitableError(f"its first parameter must be the WebSocket, but is {first.name!r}")
     return first
@@ -55,6 +57,7 @@ def read_argument(argument: Argument, path_names: tuple[str, ...]) -> Parameter 
         UnsuitableError: Nothing can fill it.
     """
     require_keyword(argument)
+    _refuse_self(argument)
     if argument.hint is None and argument.name == "websocket":
         raise UnsuitableError("parameter 'websocket' needs the annotation WebSocket to take the connection")
     said = _said_of(argument)
@@ -85,6 +88,7 @@ def _said_of(argument: Argument) -> _Said:
     if isinstance(argument.default, Source):
         kind = type(argument.default).__name__
         raise UnsuitableError(f"{shown} has {kind}() as its default; write Annotated[..., {kind}()]")
+    check_mark(shown, argument.default)
     if isinstance(argument.default, Dependency):
         if said.source or said.dependency:
             raise UnsuitableError(f"{shown} has a second mark besides the Depends() that is its default")
@@ -101,6 +105,8 @@ def _split(name: str, shown: str, hint: Any) -> _Said:
     if get_origin(hint) is not Annotated:
         return _Said(name, shown, hint, None, None)
     marks = [_made(mark, shown) for mark in hint.__metadata__]
+    for mark in marks:
+        check_mark(shown, mark)
     ours = [mark for mark in marks if isinstance(mark, Source | Dependency)]
     if len(ours) > 1:
         raise UnsuitableError(f"{shown} has more than one of Path, Query, Header, Cookie and Depends")
@@ -157,7 +163,7 @@ def _parameter(
     hint = simplify(said.hint)
     try:
         meta = source.meta()
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, re.error) as error:
         raise UnsuitableError(f"{said.shown}: {error}") from None
     if meta is not None:
         hint = Annotated[hint, meta]
@@ -167,6 +173,13 @@ def _parameter(
         place = "in the path" if isinstance(source, Path) else f"a {source.name}"
         raise UnsuitableError(f"{said.shown} is {place} and cannot be a list")
     return Parameter(said.name, key, source.name, hint, required, find)
+
+
+def _refuse_self(argument: Argument) -> None:
+    if argument.name == "self" and argument.hint is None:
+        raise UnsuitableError(
+            "it takes 'self', which nothing fills: give a method of an instance, or decorate the class"
+        )
 
 
 def _is_websocket(hint: Any) -> bool:

@@ -102,14 +102,17 @@ def _place_of_class(cls: type) -> str:
 
 
 def _function_of(call: Any) -> Any:
-    """Return the function that a callable runs; a class that has none in Python is returned itself."""
+    """Return the function that a callable runs; a class that has none in Python is returned itself.
+
+    Of what cannot be called the class is returned, for the message that says so.
+    """
     if isinstance(call, functools.partial):
         return _function_of(call.func)
     if inspect.isclass(call):
         return call.__init__ if inspect.isfunction(call.__init__) else call
     if inspect.isroutine(call):
         return inspect.unwrap(call)
-    return type(call).__call__
+    return type(call).__call__ if callable(call) else type(call)
 
 
 def _type_hints(call: Callable[..., Any]) -> dict[str, Any]:

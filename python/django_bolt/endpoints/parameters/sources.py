@@ -60,6 +60,7 @@ class Source:
         Raises:
             TypeError: One is of the wrong type.
             ValueError: Two of them contradict each other.
+            re.error: The pattern is none.
         """
         said = {name: getattr(self, name) for name in _CONSTRAINTS if getattr(self, name) is not None}
         return msgspec.Meta(**said) if said else None

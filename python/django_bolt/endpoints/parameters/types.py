@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -15,13 +16,14 @@ import msgspec
 
 from django_bolt.endpoints.parameters.signatures import UnsuitableError
 
-__all__ = ["check_type", "convert", "is_list", "show", "simplify"]
+__all__ = ["check_mark", "check_type", "convert", "is_list", "show", "simplify"]
 
 _SCALARS = (str, int, float, bool, UUID, date, datetime, time, timedelta, Decimal)
 _SUPPORTED = (
     "str, int, float, bool, UUID, date, datetime, time, timedelta, Decimal, Enum, Literal, X | None, list[X], "
     "and a msgspec.Struct, dataclass or TypedDict of these"
 )
+_FOREIGN = ("annotated_types", "fastapi", "pydantic")
 _INTEGER = re.compile(r"-?[0-9]+")
 
 
@@ -44,18 +46,44 @@ def simplify(hint: Any) -> Any:
     return hint
 
 
+def check_mark(name: str, mark: Any) -> None:
+    """Check that a mark in ``Annotated``, or a default, is not of a package whose constraints msgspec does not know.
+
+    Raises:
+        UnsuitableError: It would be passed over in silence; the text names the parameter and what would be right.
+    """
+    kind = mark if isinstance(mark, type) else type(mark)
+    package = kind.__module__.partition(".")[0]
+    if package in _FOREIGN:
+        raise UnsuitableError(
+            f"{name} has a mark of {package}, {kind.__name__}, which says nothing here: take Query, Header, Cookie, "
+            "Path and Depends from django_bolt, and constraints from these or from msgspec.Meta"
+        )
+
+
 def check_type(name: str, hint: Any) -> None:
     """Check that text can be converted to an annotation that `simplify` has returned.
 
     Raises:
         UnsuitableError: It cannot; the text names the parameter and what would be right.
     """
+    for mark in _marks_in(hint):
+        check_mark(name, mark)
     if not _is_supported(hint, allow_list=True):
         raise UnsuitableError(f"{name} has the annotation {show(hint)}; supported are {_SUPPORTED}")
     try:
         msgspec.json.Decoder(hint)
     except (TypeError, ValueError) as error:
         raise UnsuitableError(f"{name} has the annotation {show(hint)}: {error}") from None
+
+
+def _marks_in(hint: Any) -> Iterator[Any]:
+    """Yield what stands in ``Annotated``, anywhere in an annotation."""
+    if get_origin(hint) is Literal:
+        return
+    yield from getattr(hint, "__metadata__", ())
+    for argument in get_args(hint):
+        yield from _marks_in(argument)
 
 
 def convert(text: Any, hint: Any) -> Any:
