@@ -42,8 +42,10 @@ class PatternContract(WithOtherProcess):
         names = ["orders.1", "orders.*", "orders.1*", "or*"]
         other.subscribe(*names)
         for name in names:
-            broker.publish(message("orders.1", f"without {name}" if name != "orders.1" else "with all"))
+            broker.publish(message("orders.1", name))
+            # Received before it unsubscribes: what is still on its way then may be lost, and rightly.
+            assert other.data(1) == [name.encode()]
             other.unsubscribe(name)
-            other.subscribe("fence")
-        broker.publish(message("fence"))
-        assert len(other.received(5)) == 5
+        other.subscribe("fence")
+        broker.publish(message("fence", "fence"))
+        assert other.data(1) == [b"fence"]
