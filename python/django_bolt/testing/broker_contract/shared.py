@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import threading
 import time
@@ -167,6 +168,13 @@ class SharedBrokerContract(WithOtherProcess, BrokerContract):
         assert run_in_process(publish_and_end, url, settings) == 0
         assert other.data(200) == [str(number).encode() for number in range(200)]
 
+    def test_a_child_of_multiprocessing_that_ends_at_once_has_published(
+        self, url: str, settings: BoltSettings, other: OtherProcess
+    ) -> None:
+        other.subscribe("room:1")
+        assert run_in_process(publish_in_child, url, settings) == 0
+        assert other.data(200) == [str(number).encode() for number in range(200)]
+
     def test_parent_and_child_publish_after_a_fork(
         self, url: str, settings: BoltSettings, other: OtherProcess
     ) -> None:
@@ -256,6 +264,14 @@ def publish_numbers(broker: Broker, method: str, topic: str, count: int) -> None
 def publish_and_end(url: str, settings: BoltSettings) -> None:
     """Publish without waiting, in a process that ends then."""
     publish_numbers(make_broker(url, settings), "publish_soon", "room:1", 200)
+
+
+def publish_in_child(url: str, settings: BoltSettings) -> None:
+    """Publish as `publish_and_end` in a child that ends without exit handlers, as those of prefork pools do."""
+    child = multiprocessing.get_context("fork").Process(target=publish_and_end, args=(url, settings))
+    child.start()
+    child.join()
+    raise SystemExit(child.exitcode)
 
 
 def publish_around_fork(url: str, settings: BoltSettings) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from django_bolt.conf import BoltSettings
 from django_bolt.exceptions import BrokerUnavailable
-from django_bolt.topics.brokers.drops import Drops
+from django_bolt.topics.brokers.drops import DropReason, Drops
 from django_bolt.topics.brokers.local import peer as peer_module
 from django_bolt.topics.brokers.local.directory import RuntimeDirectory
 from django_bolt.topics.brokers.local.receiving import listen
@@ -256,6 +256,18 @@ def test_what_waits_at_the_end_is_counted(sender: Sender, receiving: Receiving, 
     sender.close()
     assert drops.counts() == {"slow_process": 1}
     assert sender.queued == 0
+
+
+def test_what_waits_when_the_process_ends_is_counted_and_told(
+    sender: Sender, receiving: Receiving, drops: Drops, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(sender)
+    sender.send_soon(FRAME)
+    drops.add(DropReason.SLOW_PROCESS, "before")
+    with caplog.at_level(logging.WARNING, "django_bolt.topics"):
+        sender.end()
+    assert drops.counts() == {"slow_process": 3}
+    assert caplog.messages[-1].startswith("Dropped publications (slow_process): 2, in all 3;")
 
 
 def test_the_thread_ends_when_there_is_nothing_to_do(

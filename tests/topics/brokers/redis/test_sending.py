@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -178,6 +181,30 @@ def test_a_queue_that_nobody_takes_is_counted_at_the_end(server: Valkey) -> None
     asyncio.run(broker.stop())
     assert time.monotonic() - started < 3
     assert broker.status().drops == {"unavailable": 3}
+
+
+def test_a_queue_that_nobody_takes_is_told_when_the_process_ends() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", END_IN_AN_OUTAGE],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=20,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    assert "(unavailable): 1, in all 1" in result.stderr
+    assert "(unavailable): 2, in all 3" in result.stderr
+
+
+END_IN_AN_OUTAGE = """
+from django.conf import settings
+settings.configure(
+    SECRET_KEY="x", BOLT={"BROKER": "redis://127.0.0.1:1", "BROKER_OUTAGE": "queue", "BROKER_TIMEOUT": 0.1}
+)
+from django_bolt import publish
+for number in range(3):
+    assert publish("room:1", "x").accepted
+"""
 
 
 def test_a_full_queue_has_room_when_the_server_reads(server: Valkey) -> None:

@@ -38,7 +38,7 @@ class LocalBroker(Broker):
         self._receiver: Receiver | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writes_soon = False
-        call_at_exit(self._sender.flush)
+        call_at_exit(self._sender.end)
 
     async def start(self, deliver: Deliver) -> None:
         if self._receiver is not None:
@@ -61,6 +61,7 @@ class LocalBroker(Broker):
         if self._sender.queued:
             await asyncio.to_thread(self._sender.flush)
         self._sender.close()
+        self.drops.log_rest()
 
     def subscribe(self, name: str) -> None:
         self.interests.add(name)

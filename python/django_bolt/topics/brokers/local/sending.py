@@ -119,8 +119,14 @@ class Sender:
             self.write()
             self.wait(self._blocked())
 
+    def end(self) -> None:
+        """Do as `flush` does where the process ends, and count what was not taken."""
+        self.flush()
+        self.close()
+        self._drops.log_rest()
+
     def close(self) -> None:
-        """End the connections. Sending again makes new ones."""
+        """End the connections, and count what waits. Sending again makes new ones."""
         with self._changed:
             for peer in self._blocked():
                 self._drops.add(DropReason.SLOW_PROCESS, describe(peer), peer.pushed - peer.flushed)

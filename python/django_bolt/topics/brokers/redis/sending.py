@@ -133,6 +133,15 @@ class Sender:
         with self._changed:
             self._changed.wait_for(lambda: not self._queue and not self._under_way, self._timeout)
 
+    def end(self) -> None:
+        """Do as `flush` does where the process ends, and count what was not published: the thread ends, too."""
+        self.flush()
+        with self._changed:
+            self._give_up(RedisError("the process has ended"))
+            if self._under_way:
+                self._drops.add(DropReason.UNCONFIRMED, self._outage.address, self._under_way)
+        self._drops.log_rest()
+
     def open(self) -> None:
         """Keep connections between publications, as until `close`."""
         self._is_stopping = False
@@ -239,7 +248,7 @@ class Sender:
         with self._changed:
             self._is_down = False
             if self._is_stopping and not self._exchange.is_connected:
-                self._give_up(failed)
+                self._give_up(failed.error)
 
     def _put_back(self, entries: list[Entry]) -> None:
         self._queue.extendleft(reversed(entries))
@@ -251,14 +260,14 @@ class Sender:
         with self._changed:
             self._is_down = True
             if not self._keeps:
-                self._give_up(failed)
+                self._give_up(failed.error)
             for entry in self._queue:
                 succeed(entry)
 
-    def _give_up(self, failed: Result) -> None:
+    def _give_up(self, error: RedisError | None) -> None:
         """Fail everything in the queue for the same reason."""
         for entry in self._queue:
-            self._fail(Result(entry, Outcome.UNSENT, failed.error))
+            self._fail(Result(entry, Outcome.UNSENT, error))
         self._queue.clear()
         self._queued = 0
         self._changed.notify_all()
