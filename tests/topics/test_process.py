@@ -112,6 +112,4 @@ def run(*arguments: str) -> list[str]:
     """Run Python, and return the words that it printed."""
     environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, check=True, env=environment
-    ).stdout.split()
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.split()

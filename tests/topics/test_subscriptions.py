@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -82,6 +83,17 @@ def test_bad_names_change_nothing(topics: list[str], patterns: list[str]) -> Non
     assert run(body) == ()
 
 
+@pytest.mark.parametrize("name", ["$user:1", "a*b", "", 5])
+def test_bad_names_unsubscribe_nothing(name: Any) -> None:
+    async def body(websocket: WebSocket) -> tuple[str, ...]:
+        await websocket.subscribe("a")
+        with pytest.raises(InvalidTopic):
+            await websocket.unsubscribe("a", name)
+        return websocket.topics
+
+    assert run(body) == ("a",)
+
+
 def test_no_topic_at_all() -> None:
     async def body(websocket: WebSocket) -> None:
         with pytest.raises(TypeError, match="at least one topic"):
@@ -90,15 +102,48 @@ def test_no_topic_at_all() -> None:
     run(body)
 
 
-def test_a_filter_cannot_be_a_coroutine_function() -> None:
-    async def keep(message: str | bytes) -> bool:
-        return True
+async def coroutine_function(message: str | bytes) -> bool:
+    return False
 
-    async def body(websocket: WebSocket) -> None:
-        with pytest.raises(TypeError, match="keep is a coroutine function"):
-            websocket.subscribe("a", filter=keep)  # type: ignore[arg-type]
 
-    run(body)
+class CoroutineFunction:
+    async def __call__(self, message: str | bytes) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (coroutine_function, "is a coroutine function"),
+        (partial(coroutine_function), "is a coroutine function"),
+        (CoroutineFunction(), "is a coroutine function"),
+        ("text", "must be a function, not 'text'"),
+    ],
+    ids=["function", "partial", "object", "text"],
+)
+@pytest.mark.parametrize("option", ["filter", "transform"])
+def test_what_cannot_be_a_filter(function: Any, reason: str, option: str) -> None:
+    async def body(websocket: WebSocket) -> tuple[str, ...]:
+        with pytest.raises(TypeError, match=f"{option} {reason}"):
+            websocket.subscribe("a", **{option: function})
+        return websocket.topics
+
+    assert run(body) == ()
+
+
+@pytest.mark.parametrize(("kind", "sent"), [(bytearray, b"x"), (memoryview, b"x"), (list, "[120]")])
+def test_a_transformation_returns_what_could_be_published(kind: type, sent: str | bytes) -> None:
+    api = BoltAPI()
+
+    @api.websocket("/ws")
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.subscribe("a", transform=kind)
+        publish("a", b"x")
+        await websocket.receive()
+
+    with TestClient(api) as client, client.websocket_connect("/ws") as session:
+        assert session.receive() == sent
 
 
 def test_what_a_filter_raises_is_logged_and_nothing_is_sent(caplog: pytest.LogCaptureFixture) -> None:

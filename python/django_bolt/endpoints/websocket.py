@@ -20,6 +20,7 @@ from django_bolt.endpoints.slots import cached, fill
 from django_bolt.exceptions import WrongState
 from django_bolt.json_messages import decoder_for, encode_json
 from django_bolt.topics.hub import Hub
+from django_bolt.topics.names import check_subscription
 from django_bolt.topics.subscriptions import Filter, Subscription, Transform, make_callback
 from django_bolt.topics.users import user_topic
 
@@ -307,9 +308,13 @@ class WebSocket(ClientConnection):
 
         Args:
             names: Topics and patterns. Those that the client is not subscribed to are left out.
+
+        Raises:
+            InvalidTopic: A name breaks a rule, and nothing was unsubscribed. What a client names can thus not be the
+                topic of its user, by which it is disconnected.
         """
         hub, connection = self._require_hub(), cast(Any, self)
-        for name in names or self.topics:
+        for name in [check_subscription(name) for name in names] or self.topics:
             hub.unsubscribe(connection, name)
 
     def subscribe_user(self) -> None:
