@@ -15,7 +15,7 @@ import unicodedata
 
 from django_bolt.exceptions import InvalidTopic
 
-__all__ = ["MAX_TOPIC_LENGTH", "check_subscription", "check_topic", "is_pattern", "matches"]
+__all__ = ["MAX_TOPIC_LENGTH", "WILDCARD", "check_subscription", "check_topic", "is_pattern", "matches"]
 
 MAX_TOPIC_LENGTH = 200
 """Most characters of a name; in UTF-8 it has at most four times as many bytes."""
