@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -191,6 +193,18 @@ def test_a_process_that_dies_lets_nobody_wait(sender: Sender, receiving: Receivi
     sender.send(FRAME)
     assert sender.queued == 0
     assert time.monotonic() - started < 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="where there is no flag, a socket may have an option")
+def test_a_process_that_has_died_ends_nobody_by_a_signal(sender: Sender, receiving: Receiving) -> None:
+    sender.send(FRAME)
+    receiving.read(len(FRAME))
+    receiving.close()
+    before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        sender.send(FRAME)
+    finally:
+        signal.signal(signal.SIGPIPE, before)
 
 
 def test_a_connection_that_is_ended_is_made_again(sender: Sender, receiving: Receiving) -> None:
