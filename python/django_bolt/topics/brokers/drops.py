@@ -39,7 +39,7 @@ class Drops:
 
     def renew(self) -> None:
         """Begin anew, as in the child after a fork."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # A signal handler that publishes may interrupt who has it.
         self._counts: dict[str, int] = {}
         self._logged: dict[str, int] = {}
         self._next_line: dict[str, float] = {}

@@ -21,7 +21,6 @@ from django_bolt.testing.broker_contract.alone import METHODS, publish
 from django_bolt.testing.broker_contract.process import OtherProcess, message
 from django_bolt.topics.brokers import Broker, make_broker
 from django_bolt.topics.brokers.redis.exchange import Entry
-from django_bolt.topics.brokers.redis.sending import succeed
 from tests.topics.brokers.redis.relay import Relay, relaying
 from tests.topics.brokers.redis.valkey import Valkey, wait_for
 
@@ -318,6 +317,6 @@ def test_a_future_that_is_cancelled_at_the_last_moment_is_no_error() -> None:
             return is_done
 
     entry = Entry(b"room:1", b"", Cancelled())
-    succeed(entry)
+    entry.succeed()
     assert entry.future is not None
     assert entry.future.cancelled()

@@ -72,6 +72,7 @@ class Sender:
         self._under_way = 0
         self._thread: threading.Thread | None = None
         self._is_down = False
+        self._waiting: set[int] = set()
 
     def renew(self) -> None:
         """Begin anew in the child after a fork: queue, thread and connections are the parent's."""
@@ -101,28 +102,27 @@ class Sender:
             if not self.has_room(len(entry.payload)):
                 self._drops.add(DropReason.QUEUE_FULL, self._outage.address)
                 raise self._unavailable("BROKER_QUEUE_LIMIT is reached")
+            size = len(entry.payload) + OVERHEAD
             self._queue.append(entry)
-            self._queued += len(entry.payload) + OVERHEAD
+            self._queued += size  # and nothing that lets a signal handler in between
             if self._is_down and entry.future is not None:
                 entry.future.set_result(None)  # kept: that is all that can be said for now
             self._keep_running()
 
     def send(self, entry: Entry) -> None:
-        """Publish an entry, and wait for the outcome, for ``BROKER_TIMEOUT`` at most."""
-        deadline = time.monotonic() + self._timeout
-        future: Future[None] = Future()
-        entry.future = future
-        with self._changed:
-            if not self._is_down:
-                self._changed.wait_for(
-                    lambda: self.has_room(len(entry.payload)) or self._is_down, self._timeout
-                )
+        """Publish an entry, and wait for the outcome, for ``BROKER_TIMEOUT`` at most.
+
+        A signal handler does not wait if it has interrupted a thread that does: that one may hold what is needed.
+        """
+        thread = threading.get_ident()
+        if thread in self._waiting:
             self.send_soon(entry)
+            return
+        self._waiting.add(thread)
         try:
-            future.result(max(0.0, deadline - time.monotonic()))
-        except TimeoutError:
-            future.cancel()
-            raise self.no_answer() from None
+            self._send_and_wait(entry)
+        finally:
+            self._waiting.discard(thread)
 
     def no_answer(self) -> BrokerUnavailable:
         """Return the exception for those who have waited long enough."""
@@ -159,6 +159,22 @@ class Sender:
                 self._exchange.close()
         if thread is not None:
             thread.join(self._timeout)
+
+    def _send_and_wait(self, entry: Entry) -> None:
+        deadline = time.monotonic() + self._timeout
+        future: Future[None] = Future()
+        entry.future = future
+        with self._changed:
+            if not self._is_down:
+                self._changed.wait_for(
+                    lambda: self.has_room(len(entry.payload)) or self._is_down, self._timeout
+                )
+            self.send_soon(entry)
+        try:
+            future.result(max(0.0, deadline - time.monotonic()))
+        except TimeoutError:
+            future.cancel()
+            raise self.no_answer() from None
 
     def _keep_running(self) -> None:
         if self._thread is None:
@@ -199,7 +215,7 @@ class Sender:
             while self._queue and len(batch) < BATCH and size < BATCH_BYTES:
                 entry = self._queue.popleft()
                 size += len(entry.payload) + OVERHEAD
-                if is_wanted(entry):
+                if entry.is_wanted():
                     batch.append(entry)
             self._queued -= size
             self._under_way = len(batch)
@@ -216,7 +232,7 @@ class Sender:
         kept: list[Entry] = []
         for result in results:
             if result.outcome is Outcome.CONFIRMED:
-                succeed(result.entry)
+                result.entry.succeed()
             elif result.outcome is Outcome.UNSENT and self._keeps:
                 kept.append(result.entry)
             else:
@@ -254,7 +270,7 @@ class Sender:
         self._queue.extendleft(reversed(entries))
         self._queued += sum(len(entry.payload) + OVERHEAD for entry in entries)
         for entry in entries:
-            succeed(entry)  # kept: that is all that can be said for now
+            entry.succeed()  # kept: that is all that can be said for now
 
     def _go_down(self, failed: Result) -> None:
         with self._changed:
@@ -262,7 +278,7 @@ class Sender:
             if not self._keeps:
                 self._give_up(failed.error)
             for entry in self._queue:
-                succeed(entry)
+                entry.succeed()
 
     def _give_up(self, error: RedisError | None) -> None:
         """Fail everything in the queue for the same reason."""
@@ -278,18 +294,3 @@ class Sender:
 
     def _unavailable(self, reason: str) -> BrokerUnavailable:
         return BrokerUnavailable(self._outage.address, reason)
-
-
-def is_wanted(entry: Entry) -> bool:
-    """Whether an entry is still to be published: whoever waits for it may have given up."""
-    future = entry.future
-    if future is None or (future.done() and not future.cancelled()):
-        return True
-    return future.set_running_or_notify_cancel()
-
-
-def succeed(entry: Entry) -> None:
-    """Tell whoever waits for an entry that it was taken."""
-    if entry.future is not None and not entry.future.done():
-        with contextlib.suppress(InvalidStateError):  # cancelled by another thread just now
-            entry.future.set_result(None)
