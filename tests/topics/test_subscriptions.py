@@ -7,8 +7,10 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.test import override_settings
 
-from django_bolt import BoltAPI, InvalidTopic, WebSocket, publish
+from django_bolt import BoltAPI, InvalidTopic, TooManySubscriptions, WebSocket, publish
+from django_bolt.auth import AuthResult, BaseAuthentication
 from django_bolt.testing import TestClient
 from django_bolt.topics.hub import running_hubs
 
@@ -92,6 +94,54 @@ def test_bad_names_unsubscribe_nothing(name: Any) -> None:
         return websocket.topics
 
     assert run(body) == ("a",)
+
+
+@override_settings(BOLT={"MAX_SUBSCRIPTIONS": 3})
+def test_a_connection_has_so_many_topics_and_no_more() -> None:
+    async def body(websocket: WebSocket) -> None:
+        await websocket.subscribe("a", patterns=["b*"])
+        await websocket.subscribe("a", "c")  # "a" is no new one
+        for more in (["d"], ["a", "d"], ["d", "e", "f", "g"]):
+            with pytest.raises(TooManySubscriptions, match="MAX_SUBSCRIPTIONS") as raised:
+                websocket.subscribe(*more)
+            assert raised.value.limit == 3
+            assert websocket.topics == ("a", "b*", "c")
+        await websocket.unsubscribe("c")
+        await websocket.subscribe("d")
+
+    run(body)
+
+
+@override_settings(BOLT={"MAX_SUBSCRIPTIONS": None})
+def test_there_may_be_no_limit() -> None:
+    async def body(websocket: WebSocket) -> int:
+        await websocket.subscribe(*(str(number) for number in range(2000)))
+        return len(websocket.topics)
+
+    assert run(body) == 2000
+
+
+@override_settings(BOLT={"MAX_SUBSCRIPTIONS": 1})
+def test_a_client_that_wants_too_much_is_closed() -> None:
+    api = BoltAPI()
+
+    @api.websocket("/ws/{topic}", subscribe="{topic}", auth=[Known()])
+    async def handler(websocket: WebSocket, topic: str) -> None:
+        await websocket.accept()  # with the topic of its user, which does not count
+        async for name in websocket.iter_text():
+            await websocket.subscribe(name)
+
+    with TestClient(api) as client, client.websocket_connect("/ws/a") as session:
+        session.send_text("a")
+        session.send_text("b")
+        assert (session.wait_closed(), session.close_reason) == (1008, "too many subscriptions")
+
+
+class Known(BaseAuthentication):
+    """Knows everybody, as one."""
+
+    async def authenticate(self, websocket: WebSocket) -> AuthResult:
+        return AuthResult(1)
 
 
 def test_no_topic_at_all() -> None:

@@ -293,7 +293,8 @@ class WebSocket(ClientConnection):
 
         Raises:
             InvalidTopic: A name breaks a rule.
-            TypeError: No topic is named, or a filter or transformation is a coroutine function.
+            TooManySubscriptions: They would be more than ``MAX_SUBSCRIPTIONS``.
+            TypeError: No topic is named, or a filter or transformation is no function, or a coroutine function.
             WebSocketDisconnect: The connection has ended.
         """
         if not topics and not patterns:

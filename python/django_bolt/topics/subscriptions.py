@@ -8,7 +8,8 @@ from collections.abc import Callable, Generator, Iterable
 from types import TracebackType
 from typing import Any, Self
 
-from django_bolt.exceptions import BrokerUnavailable, InvalidTopic
+from django_bolt.conf import bolt_settings
+from django_bolt.exceptions import BrokerUnavailable, InvalidTopic, TooManySubscriptions
 from django_bolt.json_messages import encode_json
 from django_bolt.topics.hub import Hub
 from django_bolt.topics.names import check_subscription, check_topic, is_pattern
@@ -37,6 +38,7 @@ class Subscription:
 
     Raises:
         InvalidTopic: A name breaks a rule.
+        TooManySubscriptions: They would be more than ``MAX_SUBSCRIPTIONS``.
         WebSocketDisconnect: The connection has ended.
     """
 
@@ -54,8 +56,14 @@ class Subscription:
         self._hub = hub
         self._connection = connection
         self._added: list[str] = []
+        limit = bolt_settings().max_subscriptions
+        if limit is not None and len(self.topics) > limit:
+            raise TooManySubscriptions(limit)
         for name in self.topics:
             self._add(name, callback)
+        if limit is not None and hub.subscriptions(connection) > limit:
+            self.unsubscribe()
+            raise TooManySubscriptions(limit)
 
     def __repr__(self) -> str:
         return f"<Subscription of connection {self._connection.id} to {', '.join(self.topics)}>"
