@@ -72,7 +72,7 @@ class Sender:
         self._under_way = 0
         self._thread: threading.Thread | None = None
         self._is_down = False
-        self._waiting: set[int] = set()
+        self._busy_threads: set[int] = set()
 
     def renew(self) -> None:
         """Begin anew in the child after a fork: queue, thread and connections are the parent's."""
@@ -112,17 +112,18 @@ class Sender:
     def send(self, entry: Entry) -> None:
         """Publish an entry, and wait for the outcome, for ``BROKER_TIMEOUT`` at most.
 
-        A signal handler does not wait if it has interrupted a thread that does: that one may hold what is needed.
+        It does not wait where it would keep up what it waits for: in a signal handler that has interrupted a thread
+        that waits, and in the thread that publishes, where a handler of the log may want to.
         """
         thread = threading.get_ident()
-        if thread in self._waiting:
+        if thread in self._busy_threads:
             self.send_soon(entry)
             return
-        self._waiting.add(thread)
+        self._busy_threads.add(thread)
         try:
             self._send_and_wait(entry)
         finally:
-            self._waiting.discard(thread)
+            self._busy_threads.discard(thread)
 
     def no_answer(self) -> BrokerUnavailable:
         """Return the exception for those who have waited long enough."""
@@ -184,6 +185,7 @@ class Sender:
         self._changed.notify_all()
 
     def _run(self) -> None:
+        self._busy_threads.add(threading.get_ident())
         try:
             self._work()
         except Exception:
@@ -194,6 +196,8 @@ class Sender:
                 self._under_way = 0
                 self._is_down = False  # or nothing would be tried again
                 self._exchange.close()
+        finally:
+            self._busy_threads.discard(threading.get_ident())
 
     def _work(self) -> None:
         backoff = Backoff()
