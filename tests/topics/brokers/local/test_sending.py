@@ -265,6 +265,34 @@ def test_no_connection_can_be_made(
     assert receiving.read(len(FRAME)) == FRAME
 
 
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("socket.socketpair", OSError(24, "Too many open files")),
+        ("threading.Thread.start", RuntimeError("can't start new thread")),
+    ],
+)
+def test_what_waits_is_written_once_a_thread_can_be_had(
+    sender: Sender,
+    receiving: Receiving,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    error: Exception,
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING, "django_bolt.topics"):
+        patch.setattr(f"django_bolt.topics.brokers.local.flushing.{name}", fail)
+        count = fill(sender)
+    assert str(error) in caplog.text
+    sender.send_soon(FRAME)
+    assert receiving.read((count + 1) * len(FRAME)) == FRAME * (count + 1)
+    sender.flush()
+    assert sender.queued == 0
+
+
 def test_what_waits_at_the_end_is_counted(sender: Sender, receiving: Receiving, drops: Drops) -> None:
     fill(sender)
     sender.close()

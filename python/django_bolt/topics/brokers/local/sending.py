@@ -240,9 +240,15 @@ class Sender:
                 self._directory.forget()
 
     def _keep_flushing(self) -> None:
-        if self._flusher is None or self._flusher.has_ended:
-            self._flusher = Flusher(self._changed, self._blocked, self._flush)
-        self._flusher.wake()
+        try:
+            if self._flusher is None or self._flusher.has_ended:
+                self._flusher = Flusher(self._changed, self._blocked, self._flush)
+            self._flusher.wake()
+        except (
+            OSError,
+            RuntimeError,
+        ) as error:  # no descriptor or no thread is left; the next frame tries again
+            logger.warning("Nothing writes what waits for slow processes: %s", error)
 
     def _wait(self, peers: Iterable[Peer], is_done: Callable[[Peer], bool]) -> None:
         waiting = [peer for peer in peers if peer.state is PeerState.READY]
