@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import os
 import resource
 import socket
 import statistics
@@ -22,7 +23,8 @@ from django_bolt import _core
 TOPICS = [1, 10, 100, 1_000, 10_000, 100_000]
 PUBLICATIONS = 2_000
 REPEATS = 7
-SPARE = 64
+BATCH = 200
+"""Descriptors sent at once; Linux takes 253."""
 REQUEST = _core.ClientProtocol("/", "localhost").request()
 
 
@@ -37,19 +39,44 @@ def rss() -> int:
     return pages * resource.getpagesize()
 
 
-async def open_connections(reactor: _core.Reactor, peers: list[Peer], count: int) -> list[socket.socket]:
-    """Open connections over socket pairs, and return the clients' ends."""
-    clients = []
-    for _ in range(count):
-        ours, theirs = socket.socketpair()
-        theirs.sendall(REQUEST)
-        reactor.adopt(ours.detach())
-        clients.append(theirs)
-        if len(clients) % 500 == 0:
+def hold_clients() -> socket.socket:
+    """Return a socket to a process that keeps open what it is sent, so that here one descriptor for each pair does."""
+    ours, theirs = socket.socketpair()
+    if os.fork():
+        theirs.close()
+        return ours
+    ours.close()
+    held = []
+    while (received := socket.recv_fds(theirs, 1, BATCH))[0]:
+        held.append(received[1])
+    os._exit(0)
+
+
+async def open_connections(
+    reactor: _core.Reactor, peers: list[Peer], count: int, holder: socket.socket
+) -> socket.socket:
+    """Open connections over socket pairs, and return the client's end of the first; the others' are held elsewhere."""
+    clients: list[socket.socket] = []
+    first = connect(reactor)
+    for number in range(1, count):
+        clients.append(connect(reactor))
+        if len(clients) == BATCH or number == count - 1:
+            socket.send_fds(holder, [b"x"], [client.fileno() for client in clients])
+            for client in clients:
+                client.close()
+            clients.clear()
             await asyncio.sleep(0)
     while len(peers) < count:  # noqa: ASYNC110
         await asyncio.sleep(0.001)
-    return clients
+    return first
+
+
+def connect(reactor: _core.Reactor) -> socket.socket:
+    """Return a client's end of a new connection, with the opening handshake sent."""
+    ours, theirs = socket.socketpair()
+    theirs.sendall(REQUEST)
+    reactor.adopt(ours.detach())
+    return theirs
 
 
 def subscribe(hub: _core.Hub, peers: list[Peer], each: int, topics: int) -> float:
@@ -83,7 +110,7 @@ async def discard(client: socket.socket) -> None:
         pass
 
 
-async def run(connections: int, each: int) -> None:
+async def run(connections: int, each: int, holder: socket.socket) -> None:
     """Measure, and print."""
     hub, peers = _core.Hub(), list[Peer]()
 
@@ -94,7 +121,7 @@ async def run(connections: int, each: int) -> None:
     options = _core.Options(max_connections=connections + 1, outbound_limit=1 << 26, ping_interval=0.0)
     reactor = _core.Reactor(asyncio.get_running_loop(), Peer, application, None, options, hub)
     reactor.start()
-    clients = await open_connections(reactor, peers, connections)
+    client = await open_connections(reactor, peers, connections, holder)
     total = connections * each
     for topics in (1, max(1, total // 100), total):  # what one row frees, the next may use again
         size = subscribe(hub, peers, each, topics)
@@ -102,7 +129,7 @@ async def run(connections: int, each: int) -> None:
         for peer in peers:
             for name in hub.topics_of(peer):
                 hub.unsubscribe(peer, name)
-    reader = asyncio.create_task(discard(clients[0]))
+    reader = asyncio.create_task(discard(client))
     hub.subscribe(peers[0], "timed")
     made = 0
     for topics in TOPICS:
@@ -125,14 +152,14 @@ def main() -> None:
     parser.add_argument("--subscriptions", type=int, default=10, help="for each connection")
     arguments = parser.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    if most < 2 * arguments.connections + SPARE:
-        try:
-            most = 2 * arguments.connections + SPARE
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-        except (OSError, ValueError):
-            parser.error(f"{most:,} open files are needed, two for each connection: see ulimit -Hn")
-    asyncio.run(run(arguments.connections, arguments.subscriptions))
+    needed = max(most, arguments.connections + 2 * BATCH)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, needed))
+    except (OSError, ValueError):
+        parser.error(f"{needed:,} open files are needed, one for each connection: see ulimit -Hn")
+    with hold_clients() as holder:
+        asyncio.run(run(arguments.connections, arguments.subscriptions, holder))
+    os.wait()
 
 
 if __name__ == "__main__":

@@ -225,6 +225,8 @@ class Hub:
         """Names of all topics and patterns that have a subscriber."""
     def topics_of(self, connection: Connection) -> list[str]:
         """Names of the topics and patterns of one connection, in the order of subscribing."""
+    def subscriptions(self, connection: Connection) -> int:
+        """How many topics and patterns a connection is subscribed to, without those that begin with ``$``."""
 
 @final
 class Reactor:

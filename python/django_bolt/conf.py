@@ -387,6 +387,14 @@ class BoltSettings:
         "a publication",
         "`PublicationTooLarge`.",
     )
+    max_subscriptions: int | None = _limit(
+        1_000,
+        "",
+        _COUNT_OR_OFF,
+        "Most topics and patterns that it is subscribed to.",
+        "a connection",
+        "`TooManySubscriptions` in the handler; Close 1008 if it does not catch it.",
+    )
     max_threads: int = _limit(
         20,
         "",

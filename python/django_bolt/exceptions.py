@@ -216,6 +216,23 @@ class InvalidTopic(UsageError, ValueError):
         return f"Invalid topic {shown!r}: {self.reason}"
 
 
+class TooManySubscriptions(UsageError, RuntimeError):
+    """A connection would be subscribed to more topics than ``MAX_SUBSCRIPTIONS``; it has those of before.
+
+    Args:
+        limit: The most topics and patterns allowed.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return (
+            f"A connection may be subscribed to {self.limit:,} topics and patterns, as MAX_SUBSCRIPTIONS says"
+        )
+
+
 class PublicationTooLarge(UsageError, ValueError):
     """The data of a publication exceed ``MAX_PUBLICATION_SIZE``.
 

@@ -282,6 +282,13 @@ async def test_what_is_subscribed_is_listed(server: Server, hub: Hub) -> None:
     assert peer.hub is hub
 
 
+async def test_subscriptions_are_counted_without_the_library_s_own(server: Server, hub: Hub) -> None:
+    _, peer = await subscriber(server, hub, "x", "x", "y*", "$own")
+    assert hub.subscriptions(peer) == 2
+    hub.unsubscribe(peer, "x")
+    assert hub.subscriptions(peer) == 1
+
+
 async def test_many_members_come_and_go(server: Server, hub: Hub) -> None:
     members = [await subscriber(server, hub, "t", f"own:{number}") for number in range(60)]
     for _, peer in members[::2]:

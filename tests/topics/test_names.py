@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from enum import Enum, StrEnum
+
 import pytest
+from django.utils.safestring import mark_safe
 
 from django_bolt.exceptions import InvalidTopic
 from django_bolt.topics.names import MAX_TOPIC_LENGTH, check_subscription, check_topic, is_pattern, matches
@@ -37,6 +41,21 @@ def test_bad_names_say_why(name: str) -> None:
 def test_names_are_strings(name: object) -> None:
     with pytest.raises(InvalidTopic, match="must be a str"):
         check_topic(name)  # type: ignore[arg-type]
+
+
+class Feed(StrEnum):
+    NEWS = "news"
+
+
+class Choice(str, Enum):  # noqa: UP042, as a project may have it
+    NEWS = "news"
+
+
+@pytest.mark.parametrize("name", [Feed.NEWS, Choice.NEWS, mark_safe("news")], ids=repr)
+@pytest.mark.parametrize("check", [check_topic, check_subscription])
+def test_whatever_class_a_text_has_its_name_is_plain(name: str, check: Callable[[str], str]) -> None:
+    checked = check(name)
+    assert (type(checked), checked) == (str, "news")
 
 
 def test_reserved_names_are_for_the_library() -> None:

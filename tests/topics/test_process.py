@@ -5,6 +5,9 @@ import os
 import subprocess
 import sys
 import warnings
+from pathlib import Path
+
+import pytest
 
 from django_bolt.topics.process import call_after_fork, call_at_exit, process_id
 
@@ -52,11 +55,43 @@ call_at_exit(alive.end)
 call_at_exit(dead.end)
 del dead
 """
-    environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
-    )
-    assert result.stdout.split() == ["alive"]
+    assert run("-c", program) == ["alive"]
+
+
+def test_exit_handlers_may_publish_before() -> None:
+    program = """
+from django_bolt.topics.process import call_at_exit
+import atexit
+class Watcher:
+    def end(self): print("end")
+watcher = Watcher()
+call_at_exit(watcher.end)
+atexit.register(print, "handler")
+"""
+    assert run("-c", program) == ["handler", "end"]
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_a_child_of_multiprocessing_ends_properly_too(method: str, tmp_path: Path) -> None:
+    (tmp_path / "watching.py").write_text("""
+import multiprocessing, sys
+from django_bolt.topics.process import call_at_exit
+class Watcher:
+    def __init__(self, name): self.name = name
+    def end(self): print(self.name, flush=True)
+inherited = Watcher("inherited")
+call_at_exit(inherited.end)
+def run():
+    global own
+    own = Watcher("own")
+    call_at_exit(own.end)
+if __name__ == "__main__":
+    process = multiprocessing.get_context(sys.argv[1]).Process(target=run)
+    process.start()
+    process.join()
+    inherited.name = "parent"
+""")
+    assert run(str(tmp_path / "watching.py"), method) == ["inherited", "own", "parent"]
 
 
 def test_nothing_keeps_an_object_alive() -> None:
@@ -71,3 +106,10 @@ def test_nothing_keeps_an_object_alive() -> None:
     del watcher
     gc.collect()
     assert sum(isinstance(thing, Watcher) for thing in gc.get_objects()) == before - 1
+
+
+def run(*arguments: str) -> list[str]:
+    """Run Python, and return the words that it printed."""
+    environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.split()

@@ -5,12 +5,16 @@ import threading
 from collections import UserDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.core.exceptions import SynchronousOnlyOperation
 from django.db import transaction
+from django.db.models import TextChoices
 from django.test import override_settings
 from django.utils.functional import Promise
+from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy
 
 from django_bolt import BrokerUnavailable, InvalidTopic, PublicationTooLarge, Published, apublish, publish
@@ -71,6 +75,41 @@ def test_too_large_is_refused_before_anybody_gets_it(client: TestClient) -> None
         assert session.receive() == "x" * 10
 
 
+@pytest.mark.parametrize("exclude", [5, "me", SimpleNamespace(id=5)])
+def test_only_a_connection_can_be_left_out(client: TestClient, exclude: Any) -> None:
+    with subscribed(client, "t") as session:
+        with pytest.raises(TypeError, match=f"exclude must be a connection.*not {type(exclude).__name__}"):
+            publish("t", "nobody gets it", exclude=exclude)
+        publish("t", "next")
+        assert session.receive() == "next"
+
+
+def test_a_database_is_named_for_a_commit_only(client: TestClient) -> None:
+    with subscribed(client, "t") as session:
+        with pytest.raises(TypeError, match="goes with on_commit=True"):
+            publish("t", "nobody gets it", using="default")
+        publish("t", "next")
+        assert session.receive() == "next"
+
+
+def test_the_name_of_a_topic_may_be_of_any_class_of_text(client: TestClient) -> None:
+    class Feed(TextChoices):
+        NEWS = "news"
+
+    with subscribed(client, "news") as session:
+        assert publish(Feed.NEWS, "one").receivers == 1
+        assert asyncio.run(apublish(mark_safe("news"), "two")).receivers == 1
+        assert [session.receive(), session.receive()] == ["one", "two"]
+
+
+def test_a_coroutine_has_no_commit_to_wait_for(transactional_db: None) -> None:
+    async def main() -> None:
+        publish("t", "x", on_commit=True)
+
+    with pytest.raises(SynchronousOnlyOperation):
+        asyncio.run(main())
+
+
 def test_without_a_server() -> None:
     assert publish("t", "x") == Published(0, True)
     assert asyncio.run(apublish("t", "x")) == Published(0, True)
@@ -121,6 +160,20 @@ def test_a_rollback_drops_it(client: TestClient) -> None:
         with transaction.atomic():
             publish("t", "committed", on_commit=True)
         assert session.receive() == "committed"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_savepoint_that_is_rolled_back_drops_it(client: TestClient) -> None:
+    with subscribed(client, "t") as session:
+        with transaction.atomic():
+            publish("t", "first", on_commit=True)
+            with transaction.atomic():
+                publish("t", "rolled back", on_commit=True)
+                transaction.set_rollback(True)
+            with transaction.atomic():
+                publish("t", "second", on_commit=True)
+            publish("t", "at once")
+        assert [session.receive() for _ in range(3)] == ["at once", "first", "second"]
 
 
 def test_without_a_transaction_there_is_nothing_to_wait_for(

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import AnonymousUser, User
 
 from django_bolt import (
     BoltAPI,
@@ -34,6 +36,13 @@ def test_whatever_a_user_is_named_by_its_topic_is_no_pattern(name: str) -> None:
     assert topic != user_topic(name + "!") != user_topic(name + "%21")
 
 
+@pytest.mark.parametrize("user", [None, AnonymousUser(), User(username="unsaved")], ids=repr)
+def test_a_user_without_a_primary_key_is_nobody(user: Any) -> None:
+    for call in (publish_to_user, disconnect_user):
+        with pytest.raises(ValueError, match="has no primary key"):
+            call(user, 4001)
+
+
 class ByQuery(BaseAuthentication):
     """Knows everybody by the name that they give."""
 
@@ -61,6 +70,25 @@ def test_every_connection_of_the_user_gets_it(client: TestClient) -> None:
     assert publish_to_user(2, "for two").receivers == 1
     assert first.receive_json() == second.receive_json() == {"for": 1}
     assert other.receive() == "for two"
+
+
+def test_a_client_cannot_get_away_from_its_user() -> None:
+    api = BoltAPI()
+
+    @api.websocket("/ws", auth=[ByQuery()])
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        async for name in websocket.iter_text():
+            await websocket.unsubscribe(name)
+
+    with TestClient(api) as client, client.websocket_connect("/ws?name=ada") as session:
+        session.send_text(user_topic("ada"))
+        assert session.wait_closed() == 1008
+    with TestClient(api) as client, client.websocket_connect("/ws?name=ada") as session:
+        session.send_text("never subscribed")
+        assert publish_to_user("ada", "x").receivers == 1
+        assert disconnect_user("ada", 4001) == 1
+        assert [session.receive(), session.wait_closed()] == ["x", 4001]
 
 
 async def test_from_a_coroutine(client: TestClient) -> None:

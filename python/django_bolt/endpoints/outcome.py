@@ -24,6 +24,7 @@ from django_bolt.exceptions import (
     InvalidMessage,
     InvalidParameters,
     InvalidTopic,
+    TooManySubscriptions,
     UnsupportedData,
     WebSocketDisconnect,
     WebSocketException,
@@ -57,6 +58,7 @@ _STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (PermissionDenied, HTTPStatus.FORBIDDEN),
     (SuspiciousOperation, HTTPStatus.BAD_REQUEST),
     (InvalidTopic, HTTPStatus.BAD_REQUEST),
+    (TooManySubscriptions, HTTPStatus.BAD_REQUEST),
 )
 _REASONS: tuple[tuple[type[Exception], int, str], ...] = (
     (AuthenticationFailed, AUTHENTICATION_ENDED, "authentication failed"),
@@ -64,6 +66,7 @@ _REASONS: tuple[tuple[type[Exception], int, str], ...] = (
     (InvalidMessage, CloseCode.INVALID_FRAME_PAYLOAD_DATA, "invalid message"),
     # Names of topics are made of what clients send, as of path parameters.
     (InvalidTopic, CloseCode.POLICY_VIOLATION, "invalid topic"),
+    (TooManySubscriptions, CloseCode.POLICY_VIOLATION, "too many subscriptions"),
 )
 
 
@@ -123,9 +126,13 @@ async def conclude_exception(websocket: WebSocket, endpoint: Endpoint, error: Ba
             await conclude(websocket)
         case WebSocketException():
             await _close(websocket, cause.code, cause.reason)
-        case AuthenticationFailed() | UnsupportedData() | InvalidMessage() | InvalidTopic() if (
-            websocket.state is not WebSocketState.CONNECTING
-        ):
+        case (
+            AuthenticationFailed()
+            | UnsupportedData()
+            | InvalidMessage()
+            | InvalidTopic()
+            | TooManySubscriptions()
+        ) if websocket.state is not WebSocketState.CONNECTING:
             _fail_for_peer(websocket, endpoint, cause)
         case asyncio.CancelledError():
             await _conclude_cancelled(websocket)

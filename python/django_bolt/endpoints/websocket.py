@@ -20,6 +20,7 @@ from django_bolt.endpoints.slots import cached, fill
 from django_bolt.exceptions import WrongState
 from django_bolt.json_messages import decoder_for, encode_json
 from django_bolt.topics.hub import Hub
+from django_bolt.topics.names import check_subscription
 from django_bolt.topics.subscriptions import Filter, Subscription, Transform, make_callback
 from django_bolt.topics.users import user_topic
 
@@ -297,7 +298,8 @@ class WebSocket(ClientConnection):
 
         Raises:
             InvalidTopic: A name breaks a rule.
-            TypeError: No topic is named, or a filter or transformation is a coroutine function.
+            TooManySubscriptions: They would be more than ``MAX_SUBSCRIPTIONS``.
+            TypeError: No topic is named, or a filter or transformation is no function, or a coroutine function.
             WebSocketDisconnect: The connection has ended.
         """
         if not topics and not patterns:
@@ -312,9 +314,13 @@ class WebSocket(ClientConnection):
 
         Args:
             names: Topics and patterns. Those that the client is not subscribed to are left out.
+
+        Raises:
+            InvalidTopic: A name breaks a rule, and nothing was unsubscribed. What a client names can thus not be the
+                topic of its user, by which it is disconnected.
         """
         hub, connection = self._require_hub(), cast(Any, self)
-        for name in names or self.topics:
+        for name in [check_subscription(name) for name in names] or self.topics:
             hub.unsubscribe(connection, name)
 
     def subscribe_user(self) -> None:

@@ -102,6 +102,10 @@ class Hub:
         """Return the topics and patterns of a connection, in the order of subscribing."""
         raise NotImplementedError
 
+    def subscriptions(self, connection: Any) -> int:
+        """Return how many topics and patterns a connection has, without the library's own."""
+        raise NotImplementedError
+
     def _receive(self, publication: Publication) -> None:
         if publication.topic == CONTROL_TOPIC:
             self._control(self, publication)

@@ -15,7 +15,7 @@ import unicodedata
 
 from django_bolt.exceptions import InvalidTopic
 
-__all__ = ["MAX_TOPIC_LENGTH", "check_subscription", "check_topic", "is_pattern", "matches"]
+__all__ = ["MAX_TOPIC_LENGTH", "WILDCARD", "check_subscription", "check_topic", "is_pattern", "matches"]
 
 MAX_TOPIC_LENGTH = 200
 """Most characters of a name; in UTF-8 it has at most four times as many bytes."""
@@ -28,7 +28,7 @@ _REFUSED = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 def check_topic(name: str, *, reserved: bool = False) -> str:
-    """Return the name, which must be that of one topic.
+    """Return the name as a plain `str`; it must be that of one topic.
 
     Args:
         name: The name.
@@ -40,11 +40,11 @@ def check_topic(name: str, *, reserved: bool = False) -> str:
     _check_characters(name, reserved)
     if WILDCARD in name:
         raise InvalidTopic(name, "* stands for many topics and is only for subscribing")
-    return name
+    return _plain(name)
 
 
 def check_subscription(name: str, *, reserved: bool = False) -> str:
-    """Return the name, which must be that of a topic or a pattern.
+    """Return the name as a plain `str`; it must be that of a topic or a pattern.
 
     Args:
         name: The name.
@@ -56,7 +56,7 @@ def check_subscription(name: str, *, reserved: bool = False) -> str:
     _check_characters(name, reserved)
     if WILDCARD in name[:-1]:
         raise InvalidTopic(name, "* may only be the last character")
-    return name
+    return _plain(name)
 
 
 def is_pattern(name: str) -> bool:
@@ -68,6 +68,11 @@ def matches(pattern: str, topic: str) -> bool:
     """Whether a pattern stands for a topic, among others."""
     prefix = pattern[:-1]
     return topic.startswith(prefix) and (bool(prefix) or not topic.startswith(RESERVED))
+
+
+def _plain(name: str) -> str:
+    """Return a name without its class: those of Django's safe texts and of enumerations are not for brokers."""
+    return str.__str__(name)
 
 
 def _check_characters(name: str, reserved: bool) -> None:

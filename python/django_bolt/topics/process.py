@@ -7,7 +7,8 @@ import os
 import secrets
 import weakref
 from collections.abc import Callable
-from functools import partial
+from multiprocessing.util import Finalize, register_after_fork
+from typing import Any
 
 __all__ = ["call_after_fork", "call_at_exit", "process_id"]
 
@@ -15,6 +16,7 @@ __all__ = ["call_after_fork", "call_at_exit", "process_id"]
 class _Process:
     id = secrets.token_hex(8)
     after_fork: list[weakref.WeakMethod[Callable[[], None]]] = []
+    at_exit: list[weakref.WeakMethod[Callable[[], None]]] = []
 
 
 def process_id() -> str:
@@ -33,11 +35,12 @@ def call_after_fork(method: Callable[[], None]) -> None:
 
 
 def call_at_exit(method: Callable[[], None]) -> None:
-    """Call a bound method when the interpreter ends, if its object lives then; daemon threads still run."""
-    callback = partial(_call, weakref.WeakMethod(method))
-    atexit.register(callback)
-    # At the end itself it would unregister what has not been called yet.
-    weakref.finalize(method.__self__, atexit.unregister, callback).atexit = False  # type: ignore[attr-defined]
+    """Call a bound method once when the process ends properly, if its object lives then; daemon threads still run.
+
+    Exit handlers that were registered after the import of this module have run by then: they may publish.
+    """
+    _Process.at_exit = [entry for entry in _Process.at_exit if entry() is not None]
+    _Process.at_exit.append(weakref.WeakMethod(method))
 
 
 def _call(reference: weakref.WeakMethod[Callable[[], None]]) -> None:
@@ -52,4 +55,19 @@ def _renew() -> None:
         _call(reference)
 
 
+def _end() -> None:
+    references, _Process.at_exit = _Process.at_exit, []
+    for reference in references:
+        _call(reference)
+
+
+def _end_with_multiprocessing(*arguments: Any) -> None:
+    Finalize(None, _end, exitpriority=0)
+
+
 os.register_at_fork(after_in_child=_renew)
+atexit.register(_end)
+# The children that multiprocessing forks end by `os._exit`, without a look at atexit. They begin by forgetting the
+# finalizers of their parent.
+_end_with_multiprocessing()
+register_after_fork(_Process, _end_with_multiprocessing)

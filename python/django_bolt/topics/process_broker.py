@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
-
-from django.core import mail
 
 from django_bolt.conf import BoltSettings, bolt_settings
 from django_bolt.topics.brokers import Broker, make_broker
@@ -58,4 +57,9 @@ def make_test_broker(settings: BoltSettings) -> Broker:
 
 
 def _is_under_test() -> bool:
-    return hasattr(mail, "outbox")  # as Django's own runner and pytest-django set the environment of tests up
+    """Whether Django's own runner or pytest-django has set the environment of tests up.
+
+    ``mail.outbox`` does not tell: it is also where a site outside of tests keeps its mails in memory.
+    """
+    module = sys.modules.get("django.test.utils")  # who runs tests has imported it
+    return hasattr(getattr(module, "_TestState", None), "saved_data")

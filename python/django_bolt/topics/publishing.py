@@ -42,16 +42,18 @@ class Published(NamedTuple):
     accepted: bool | None
 
 
-class _Numbered(Protocol):
+class _Connection(Protocol):
     @property
     def id(self) -> int: ...
+    @property
+    def ready_state(self) -> int: ...
 
 
 def publish(
     topic: str,
     message: Any,
     *,
-    exclude: _Numbered | None = None,
+    exclude: _Connection | None = None,
     on_commit: bool = False,
     using: str | None = None,
 ) -> Published:
@@ -67,21 +69,22 @@ def publish(
         exclude: A connection of this process that does not get it, such as the sender's own.
         on_commit: Publish when the current transaction is committed, and not at all if it is rolled back. The message
             is encoded at once.
-        using: Alias of the database of that transaction.
+        using: Alias of the database of that transaction; only with ``on_commit``.
 
     Returns:
         How many connections of this process it reached, and whether the broker has it.
 
     Raises:
         InvalidTopic: The name breaks a rule.
-        TypeError: The message has no JSON form.
+        TypeError: The message has no JSON form, `exclude` is no connection, or ``using`` comes without ``on_commit``.
+        SynchronousOnlyOperation: Of Django: ``on_commit`` in a coroutine, which no transaction can be around.
         PublicationTooLarge: It exceeds ``MAX_PUBLICATION_SIZE``. Nobody got it.
         BrokerUnavailable: The other processes do not get it; the subscribers of this one have got it.
     """
     return publish_encoded(make_publication(check_topic(topic), message, exclude), on_commit, using)
 
 
-async def apublish(topic: str, message: Any, *, exclude: _Numbered | None = None) -> Published:
+async def apublish(topic: str, message: Any, *, exclude: _Connection | None = None) -> Published:
     """Publish as `publish` does, from a coroutine, and wait until the broker has taken the message.
 
     The subscribers of this process have got it when the coroutine first waits; cancelled, it may have reached the
@@ -99,6 +102,8 @@ def publish_encoded(publication: Publication, on_commit: bool, using: str | None
         # Robust, since what is committed is committed: a failure is logged, and other hooks still run.
         transaction.on_commit(lambda: _publish_now(publication), using=using, robust=True)
         return Published(None, None)
+    if using is not None:
+        raise TypeError("using= names the database of a transaction: it goes with on_commit=True")
     return _publish_now(publication)
 
 
@@ -126,18 +131,29 @@ async def hand_over_async(publication: Publication) -> None:
         await broker.apublish(publication)
 
 
-def make_publication(topic: str, message: Any, exclude: _Numbered | None = None) -> Publication:
+def make_publication(topic: str, message: Any, exclude: _Connection | None = None) -> Publication:
     """Encode a message for a topic.
 
     Raises:
-        TypeError: The message has no JSON form.
+        TypeError: The message has no JSON form, or `exclude` is no connection.
         PublicationTooLarge: It exceeds ``MAX_PUBLICATION_SIZE``.
     """
     data, is_text = encode_message(message)
-    excluded = None if exclude is None else exclude.id
-    publication = Publication(topic, data, is_text, process_id(), exclude=excluded)
+    publication = Publication(topic, data, is_text, process_id(), exclude=_number_of(exclude))
     check_size(publication, bolt_settings().max_publication_size)
     return publication
+
+
+def _number_of(exclude: _Connection | None) -> int | None:
+    if exclude is None:
+        return None
+    if not hasattr(
+        exclude, "ready_state"
+    ):  # A user, say, has an id that may be the number of somebody's connection.
+        raise TypeError(
+            f"exclude must be a connection, such as the handler's websocket, not {type(exclude).__name__}"
+        )
+    return exclude.id
 
 
 def _publish_now(publication: Publication) -> Published:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Generator, Iterable
 from types import TracebackType
 from typing import Any, Self
 
-from django_bolt.exceptions import BrokerUnavailable, InvalidTopic
+from django_bolt.conf import bolt_settings
+from django_bolt.exceptions import BrokerUnavailable, InvalidTopic, TooManySubscriptions
 from django_bolt.json_messages import encode_json
 from django_bolt.topics.hub import Hub
 from django_bolt.topics.names import check_subscription, check_topic, is_pattern
@@ -37,6 +38,7 @@ class Subscription:
 
     Raises:
         InvalidTopic: A name breaks a rule.
+        TooManySubscriptions: They would be more than ``MAX_SUBSCRIPTIONS``.
         WebSocketDisconnect: The connection has ended.
     """
 
@@ -54,8 +56,14 @@ class Subscription:
         self._hub = hub
         self._connection = connection
         self._added: list[str] = []
+        limit = bolt_settings().max_subscriptions
+        if limit is not None and len(self.topics) > limit:
+            raise TooManySubscriptions(limit)
         for name in self.topics:
             self._add(name, callback)
+        if limit is not None and hub.subscriptions(connection) > limit:
+            self.unsubscribe()
+            raise TooManySubscriptions(limit)
 
     def __repr__(self) -> str:
         return f"<Subscription of connection {self._connection.id} to {', '.join(self.topics)}>"
@@ -100,11 +108,11 @@ def make_callback(connection: Any, keep: Filter | None, transform: Transform | N
     """Make one function of a filter and a transformation; what they raise is logged, and nothing is sent.
 
     Raises:
-        TypeError: One of them is a coroutine function: publishing does not wait.
+        TypeError: One of them is no function, or is a coroutine function: publishing does not wait.
     """
-    for function in (keep, transform):
-        if inspect.iscoroutinefunction(function):
-            raise TypeError(f"{function.__qualname__} is a coroutine function; a plain function is needed")
+    for name, function in (("filter", keep), ("transform", transform)):
+        if function is not None:
+            _check_function(name, function)
     if keep is None and transform is None:
         return None
 
@@ -121,11 +129,21 @@ def make_callback(connection: Any, keep: Filter | None, transform: Transform | N
     return callback
 
 
+def _check_function(name: str, function: Any) -> None:
+    if not callable(function):
+        raise TypeError(f"{name} must be a function, not {function!r}")
+    # A coroutine would count as true: a filter that is never asked would let everything through.
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
+        raise TypeError(f"{name} is a coroutine function, {function!r}; a plain function is needed")
+
+
 def _encode(message: Any) -> str | bytes | None:
     if isinstance(message, str) and not message.isascii():
         message.encode()  # Fails here, and for this client alone, if the text has no UTF-8.
     if message is None or isinstance(message, str | bytes):
         return message
+    if isinstance(message, bytearray | memoryview):
+        return bytes(message)
     return encode_json(message).decode()
 
 

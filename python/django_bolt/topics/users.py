@@ -29,8 +29,14 @@ def user_topic(user: Any) -> str:
 
     Args:
         user: A user, or the primary key of one; that of the ``user_id`` of `WebSocket.context`.
+
+    Raises:
+        ValueError: The user has no primary key: it is anonymous, or was not saved.
     """
-    name = quote(str(getattr(user, "pk", user)), safe="", errors="surrogatepass")
+    key = getattr(user, "pk", user)
+    if key is None:
+        raise ValueError(f"{user!r} has no primary key, so that no connection can be known as its own")
+    name = quote(str(key), safe="", errors="surrogatepass")
     if len(name) > MAX_TOPIC_LENGTH:
         name = f"#{sha256(name.encode()).hexdigest()}"  # no quoted name has this sign
     return f"$user:{name}"
@@ -48,6 +54,7 @@ def publish_to_user(
         using: As for `publish`.
 
     Raises:
+        ValueError: The user is anonymous, or was not saved.
         As `publish`.
     """
     return publish_encoded(make_publication(user_topic(user), message), on_commit, using)
@@ -70,7 +77,7 @@ def disconnect_user(user: Any, code: int = CloseCode.POLICY_VIOLATION, reason: s
         How many connections of this process were closed.
 
     Raises:
-        ValueError: The code may not be sent, or the reason is too long.
+        ValueError: The code may not be sent, the reason is too long, or the user is anonymous, or was not saved.
         BrokerUnavailable: The connections of other processes stay; those of this one were closed.
     """
     check_close(code, reason)

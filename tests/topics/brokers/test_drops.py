@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 import pytest
 
@@ -32,6 +33,36 @@ def test_a_line_a_second_for_each_reason(
         "Dropped publications (queue_full): 1, in all 1; here",
         "Dropped publications (invalid): 1, in all 1; there",
         "Dropped publications (queue_full): 5, in all 6; here",
+    ]
+
+
+def test_the_last_of_a_burst_are_told_as_well(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "LOG_INTERVAL", 0.05)
+    drops = Drops()
+    with caplog.at_level(logging.WARNING, "django_bolt.topics"):
+        for _ in range(5):
+            drops.add(DropReason.QUEUE_FULL, "here")
+        timers = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+        for timer in timers:
+            timer.join(5)
+    assert caplog.messages == [
+        "Dropped publications (queue_full): 1, in all 1; here",
+        "Dropped publications (queue_full): 4, in all 5; here",
+    ]
+
+
+def test_at_the_end_nothing_waits_for_a_timer(caplog: pytest.LogCaptureFixture) -> None:
+    drops = Drops()
+    with caplog.at_level(logging.WARNING, "django_bolt.topics"):
+        for _ in range(3):
+            drops.add(DropReason.INVALID, "there")
+        drops.log_rest()
+        drops.log_rest()
+    assert caplog.messages == [
+        "Dropped publications (invalid): 1, in all 1; there",
+        "Dropped publications (invalid): 2, in all 3; there",
     ]
 
 

@@ -135,6 +135,10 @@ impl Hub {
         self.topics.borrow_mut(py).names_of(connection.get().id())
     }
 
+    fn subscriptions(&self, py: Python<'_>, connection: &Bound<'_, Connection>) -> usize {
+        self.topics.borrow_mut(py).count_of(connection.get().id())
+    }
+
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         if let Some(topics) = self.topics.try_borrow_in_collector() {
             for (members, callbacks) in topics.iter() {

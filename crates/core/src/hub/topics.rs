@@ -229,6 +229,14 @@ impl Topics {
             .collect()
     }
 
+    /// How many topics and patterns a connection has, without the library's own.
+    pub(super) fn count_of(&self, connection: u64) -> usize {
+        let keys = self.by_connection.get(&connection).map_or(&[][..], Vec::as_slice);
+        keys.iter()
+            .filter(|key| !self.topics[**key].name.starts_with(RESERVED))
+            .count()
+    }
+
     /// Everything held, for the garbage collector.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[Py<Connection>], impl Iterator<Item = &Py<PyAny>>)> {
         self.topics.iter().map(|(_, topic)| {

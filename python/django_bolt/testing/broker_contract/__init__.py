@@ -14,7 +14,7 @@ They need pytest and ``DJANGO_SETTINGS_MODULE`` in the environment, as with pyte
 import pytest
 
 # Before they are imported: a failing test then shows the values that it compared.
-for _name in ("alone", "patterns", "shared"):
+for _name in ("alone", "patterns", "publishers", "shared"):
     pytest.register_assert_rewrite(f"{__name__}.{_name}")
 
 from django_bolt.testing.broker_contract.alone import BrokerContract  # noqa: E402

@@ -41,11 +41,11 @@ class PatternContract(WithOtherProcess):
     def test_what_matches_more_than_once_arrives_once(self, broker: Broker, other: OtherProcess) -> None:
         names = ["orders.1", "orders.*", "orders.1*", "or*"]
         other.subscribe(*names)
-        got = []
         for name in names:
             broker.publish(message("orders.1", name))
-            got += other.data(1)  # what has not come when the last subscription ends does not come any more
+            # Received before it unsubscribes: what is still on its way then may be lost, and rightly.
+            assert other.data(1) == [name.encode()]
             other.unsubscribe(name)
-            other.subscribe("fence")
+        other.subscribe("fence")
         broker.publish(message("fence", "fence"))
-        assert got + other.data(1) == [name.encode() for name in (*names, "fence")]
+        assert other.data(1) == [b"fence"]

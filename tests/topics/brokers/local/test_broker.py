@@ -85,3 +85,7 @@ def test_the_check_says_what_is_wrong(tmp_path: Path) -> None:
     LocalBroker(f"local://{tmp_path}", BoltSettings()).check()
     with pytest.raises(BrokerUnavailable, match="No such file"):
         LocalBroker(f"local://{tmp_path}/missing", BoltSettings()).check()
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    with pytest.raises(BrokerUnavailable, match="name a shorter directory"):
+        LocalBroker(f"local://{long}", BoltSettings()).check()

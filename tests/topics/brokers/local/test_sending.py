@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ import pytest
 
 from django_bolt.conf import BoltSettings
 from django_bolt.exceptions import BrokerUnavailable
-from django_bolt.topics.brokers.drops import Drops
+from django_bolt.topics.brokers.drops import DropReason, Drops
 from django_bolt.topics.brokers.local import peer as peer_module
 from django_bolt.topics.brokers.local.directory import RuntimeDirectory
 from django_bolt.topics.brokers.local.receiving import listen
@@ -203,6 +205,18 @@ def test_a_process_that_dies_lets_nobody_wait(sender: Sender, receiving: Receivi
     assert time.monotonic() - started < 2
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="where there is no flag, a socket may have an option")
+def test_a_process_that_has_died_ends_nobody_by_a_signal(sender: Sender, receiving: Receiving) -> None:
+    sender.send(FRAME)
+    receiving.read(len(FRAME))
+    receiving.close()
+    before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        sender.send(FRAME)
+    finally:
+        signal.signal(signal.SIGPIPE, before)
+
+
 def test_a_connection_that_is_ended_is_made_again(sender: Sender, receiving: Receiving) -> None:
     sender.send(FRAME)
     receiving.read(len(FRAME))
@@ -261,11 +275,51 @@ def test_no_connection_can_be_made(
     assert receiving.read(len(FRAME)) == FRAME
 
 
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("socket.socketpair", OSError(24, "Too many open files")),
+        ("threading.Thread.start", RuntimeError("can't start new thread")),
+    ],
+)
+def test_what_waits_is_written_once_a_thread_can_be_had(
+    sender: Sender,
+    receiving: Receiving,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    error: Exception,
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING, "django_bolt.topics"):
+        patch.setattr(f"django_bolt.topics.brokers.local.flushing.{name}", fail)
+        count = fill(sender)
+    assert str(error) in caplog.text
+    sender.send_soon(FRAME)
+    assert receiving.read((count + 1) * len(FRAME)) == FRAME * (count + 1)
+    sender.flush()
+    assert sender.queued == 0
+
+
 def test_what_waits_at_the_end_is_counted(sender: Sender, receiving: Receiving, drops: Drops) -> None:
     fill(sender)
     sender.close()
     assert drops.counts() == {"slow_process": 1}
     assert sender.queued == 0
+
+
+def test_what_waits_when_the_process_ends_is_counted_and_told(
+    sender: Sender, receiving: Receiving, drops: Drops, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(sender)
+    sender.send_soon(FRAME)
+    drops.add(DropReason.SLOW_PROCESS, "before")
+    with caplog.at_level(logging.WARNING, "django_bolt.topics"):
+        sender.end()
+    assert drops.counts() == {"slow_process": 3}
+    assert caplog.messages[-1].startswith("Dropped publications (slow_process): 2, in all 3;")
 
 
 def test_the_thread_ends_when_there_is_nothing_to_do(

@@ -11,7 +11,7 @@ from django_bolt.conf import BoltSettings
 from django_bolt.exceptions import WrongState
 from django_bolt.topics.brokers.base import Broker, BrokerStatus, Deliver
 from django_bolt.topics.brokers.local.directory import RuntimeDirectory, project_key
-from django_bolt.topics.brokers.local.receiving import Receiver
+from django_bolt.topics.brokers.local.receiving import Receiver, hide, make_name
 from django_bolt.topics.brokers.local.sending import Sender
 from django_bolt.topics.brokers.local.sockets import HEADER, largest_frame
 from django_bolt.topics.process import call_at_exit
@@ -38,7 +38,7 @@ class LocalBroker(Broker):
         self._receiver: Receiver | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writes_soon = False
-        call_at_exit(self._sender.flush)
+        call_at_exit(self._sender.end)
 
     async def start(self, deliver: Deliver) -> None:
         if self._receiver is not None:
@@ -61,6 +61,7 @@ class LocalBroker(Broker):
         if self._sender.queued:
             await asyncio.to_thread(self._sender.flush)
         self._sender.close()
+        self.drops.log_rest()
 
     def subscribe(self, name: str) -> None:
         self.interests.add(name)
@@ -97,6 +98,10 @@ class LocalBroker(Broker):
 
     def check(self) -> None:
         self._directory.make()
+        try:
+            hide(self._directory.path, make_name())
+        except ValueError as error:
+            raise self._directory.unavailable(str(error)) from error
 
     def status(self) -> BrokerStatus:
         return BrokerStatus(

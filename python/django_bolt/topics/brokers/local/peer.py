@@ -14,6 +14,8 @@ __all__ = ["Peer", "PeerState"]
 
 BATCH = 64
 """Frames written by one system call."""
+NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
+"""A peer that has ended must not end a program that has SIGPIPE do so, as those in pipelines have."""
 
 
 class PeerState(Enum):
@@ -79,7 +81,7 @@ class Peer:
         may_reconnect = True
         while self._outbox and self._socket is not None:
             try:
-                self._written(self._socket.sendmsg(list(islice(self._outbox, BATCH))))
+                self._written(self._socket.sendmsg(list(islice(self._outbox, BATCH)), (), NO_SIGNAL))
             except BlockingIOError:
                 self._is_full = True
                 return

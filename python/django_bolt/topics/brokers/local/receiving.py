@@ -44,7 +44,7 @@ class Receiver:
     """
 
     def __init__(self, directory: RuntimeDirectory, largest: int, hand_out: Deliver, drops: Drops) -> None:
-        self.name = secrets.token_hex(8)
+        self.name = make_name()
         self.largest = largest
         self.hand_out = hand_out
         self.drops = drops
@@ -212,6 +212,22 @@ class Connection:
         self._take()
 
 
+def make_name() -> str:
+    """Return the name of a socket that no other will ever have."""
+    return secrets.token_hex(8)
+
+
+def hide(directory: Path, name: str) -> Path:
+    """Return the path that a socket has until it listens: the longest of its paths.
+
+    Raises:
+        ValueError: It is too long.
+    """
+    path = directory / f".{name}"
+    check_length(path)
+    return path
+
+
 def listen(directory: Path, name: str) -> socket.socket:
     """Return a socket that listens under a name; it appears only when it does, or it would be taken for dead.
 
@@ -219,8 +235,7 @@ def listen(directory: Path, name: str) -> socket.socket:
         OSError: There can be none.
         ValueError: The path is too long.
     """
-    hidden = directory / f".{name}"
-    check_length(hidden)
+    hidden = hide(directory, name)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listener.setblocking(False)

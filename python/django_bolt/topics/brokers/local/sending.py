@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 
 from django_bolt.conf import BoltSettings
@@ -24,6 +25,8 @@ class Sender:
     it when the peer reads again. A peer that has taken nothing for ``BROKER_TIMEOUT`` is stalled: nobody waits
     for it until it has caught up, and what its outbox has no room for is dropped.
 
+    A signal handler that publishes may interrupt a thread that is sending. Its frame then waits until that one is sent.
+
     Args:
         directory: Where the processes are found.
         settings: Bounds.
@@ -41,11 +44,16 @@ class Sender:
         self._drops = drops
         self._peers: dict[str, Peer] = {}
         self._flusher: Flusher | None = None
+        self._begin()
+
+    def _begin(self) -> None:
         self._changed = threading.Condition()
+        self._late: deque[bytes] = deque()
+        self._is_busy = False
 
     def renew(self) -> None:
         """Begin anew in the child after a fork: connections are the parent's, and its threads are not here."""
-        self._changed = threading.Condition()
+        self._begin()
         if self._flusher is not None:
             self._flusher.close()
             self._flusher = None
@@ -65,15 +73,8 @@ class Sender:
             BrokerUnavailable: The directory cannot be used, or no connection be made. Others may have got it.
         """
         with self._changed:
-            self._refresh()
-            errors = [error for peer in self._peers.values() if (error := self._push(peer, frame))]
-            self._remove_ended()
-            blocked = self._blocked()
-            if blocked:
-                self._keep_flushing()
-        if errors:
-            raise self._directory.unavailable(errors[0].strerror or str(errors[0])) from errors[0]
-        return [peer for peer in blocked if peer.state is PeerState.READY]
+            self._late.append(frame)
+            return self._send_late()
 
     def queue(self, frame: bytes) -> None:
         """Queue a frame for the next `write`, so that many frames are written at once.
@@ -82,23 +83,40 @@ class Sender:
             BrokerUnavailable: The directory cannot be used.
         """
         with self._changed:
-            self._refresh()
-            for peer in self._peers.values():
-                if self._take_room(peer, len(frame)):
-                    peer.queue(frame)
+            if self._is_busy:
+                self._late.append(frame)
+                return
+            self._is_busy = True
+            try:
+                self._refresh()
+                for peer in self._peers.values():
+                    if self._take_room(peer, len(frame)):
+                        peer.queue(frame)
+            finally:
+                self._is_busy = False
 
     def write(self) -> None:
         """Write what is queued, as far as it is taken at once."""
         with self._changed:
-            for peer in self._blocked():
-                self._flush(peer)
-            self._remove_ended()
-            if self._blocked():
-                self._keep_flushing()
+            if self._is_busy:
+                return
+            self._is_busy = True
+            try:
+                for peer in self._blocked():
+                    self._flush(peer)
+                self._remove_ended()
+                if self._blocked():
+                    self._keep_flushing()
+            finally:
+                self._is_busy = False
+            self._send_late()
 
     def send(self, frame: bytes) -> None:
         """Send a frame, and wait until the processes have taken it, for ``BROKER_TIMEOUT`` at most."""
         with self._changed:
+            if self._is_busy:
+                self._late.append(frame)
+                return
             self._wait(self._peers.values(), lambda peer: self._has_room(peer, len(frame)))
             self.wait(self.send_soon(frame))
 
@@ -130,8 +148,14 @@ class Sender:
             self.write()
             self.wait(self._blocked())
 
+    def end(self) -> None:
+        """Do as `flush` does where the process ends, and count what was not taken."""
+        self.flush()
+        self.close()
+        self._drops.log_rest()
+
     def close(self) -> None:
-        """End the connections. Sending again makes new ones."""
+        """End the connections, and count what waits. Sending again makes new ones."""
         with self._changed:
             for peer in self._blocked():
                 self._drops.add(DropReason.SLOW_PROCESS, describe(peer), peer.pushed - peer.flushed)
@@ -148,6 +172,28 @@ class Sender:
         """Bytes that wait."""
         with self._changed:
             return sum(peer.queued for peer in self._peers.values())
+
+    def _send_late(self) -> list[Peer]:
+        blocked: list[Peer] = []
+        while self._late and not self._is_busy:
+            self._is_busy = True
+            try:
+                if self._late:  # still: a signal handler may have been quicker
+                    blocked = self._send_now(self._late.popleft())
+            finally:
+                self._is_busy = False
+        return [peer for peer in blocked if peer.state is PeerState.READY]
+
+    def _send_now(self, frame: bytes) -> list[Peer]:
+        self._refresh()
+        errors = [error for peer in self._peers.values() if (error := self._push(peer, frame))]
+        self._remove_ended()
+        blocked = self._blocked()
+        if blocked:
+            self._keep_flushing()
+        if errors:
+            raise self._directory.unavailable(errors[0].strerror or str(errors[0])) from errors[0]
+        return blocked
 
     def _blocked(self) -> list[Peer]:
         return [peer for peer in self._peers.values() if peer.is_blocked]
@@ -205,9 +251,15 @@ class Sender:
                 self._directory.forget()
 
     def _keep_flushing(self) -> None:
-        if self._flusher is None or self._flusher.has_ended:
-            self._flusher = Flusher(self._changed, self._blocked, self._flush)
-        self._flusher.wake()
+        try:
+            if self._flusher is None or self._flusher.has_ended:
+                self._flusher = Flusher(self._changed, self._blocked, self._flush)
+            self._flusher.wake()
+        except (
+            OSError,
+            RuntimeError,
+        ) as error:  # no descriptor or no thread is left; the next frame tries again
+            logger.warning("Nothing writes what waits for slow processes: %s", error)
 
     def _wait(self, peers: Iterable[Peer], is_done: Callable[[Peer], bool]) -> None:
         waiting = [peer for peer in peers if peer.state is PeerState.READY]

@@ -36,7 +36,7 @@ class RedisBroker(Broker):
         self._outage = Outage(str(self._parsed))
         self._sender = self._make_sender()
         self._receiver: Receiver | None = None
-        call_at_exit(self._sender.flush)
+        call_at_exit(self._sender.end)
 
     async def start(self, deliver: Deliver) -> None:
         if self._receiver is not None:
@@ -54,6 +54,7 @@ class RedisBroker(Broker):
         self.deliver = None
         self.interests.clear()
         await asyncio.to_thread(self._sender.close)
+        self.drops.log_rest()
 
     def subscribe(self, name: str) -> None:
         if self._receiver is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
@@ -43,6 +43,18 @@ class Entry:
     payload: bytes
     future: Future[None] | None = None
     moves: int = 0
+
+    def is_wanted(self) -> bool:
+        """Return whether it is still to be published: whoever waits for it may have given up."""
+        if self.future is None or (self.future.done() and not self.future.cancelled()):
+            return True
+        return self.future.set_running_or_notify_cancel()
+
+    def succeed(self) -> None:
+        """Tell whoever waits for it that it was taken."""
+        if self.future is not None and not self.future.done():
+            with contextlib.suppress(InvalidStateError):  # cancelled by another thread just now
+                self.future.set_result(None)
 
 
 class Outcome(Enum):

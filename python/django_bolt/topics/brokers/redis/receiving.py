@@ -14,7 +14,7 @@ from django_bolt.topics.brokers.outage import Outage
 from django_bolt.topics.brokers.redis.feed import Channel, Feed
 from django_bolt.topics.brokers.redis.pending import Pending
 from django_bolt.topics.brokers.redis.servers import Servers
-from django_bolt.topics.names import is_pattern, matches
+from django_bolt.topics.names import is_pattern
 from django_bolt.topics.publication import decode
 
 __all__ = ["Receiver"]
@@ -129,9 +129,7 @@ class Receiver:
         """
         if topic in self._in_force.topics:
             return False
-        return pattern == min(
-            (name for name in self._in_force.patterns if matches(name, topic)), default=None
-        )
+        return pattern == min(self._in_force.matching(topic), default=None)
 
     def _channel(self, name: str) -> Channel:
         if is_pattern(name):

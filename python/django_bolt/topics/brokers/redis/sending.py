@@ -72,6 +72,7 @@ class Sender:
         self._under_way = 0
         self._thread: threading.Thread | None = None
         self._is_down = False
+        self._busy_threads: set[int] = set()
 
     def renew(self) -> None:
         """Begin anew in the child after a fork: queue, thread and connections are the parent's."""
@@ -101,28 +102,28 @@ class Sender:
             if not self.has_room(len(entry.payload)):
                 self._drops.add(DropReason.QUEUE_FULL, self._outage.address)
                 raise self._unavailable("BROKER_QUEUE_LIMIT is reached")
+            size = len(entry.payload) + OVERHEAD
             self._queue.append(entry)
-            self._queued += len(entry.payload) + OVERHEAD
+            self._queued += size  # and nothing that lets a signal handler in between
             if self._is_down and entry.future is not None:
                 entry.future.set_result(None)  # kept: that is all that can be said for now
             self._keep_running()
 
     def send(self, entry: Entry) -> None:
-        """Publish an entry, and wait for the outcome, for ``BROKER_TIMEOUT`` at most."""
-        deadline = time.monotonic() + self._timeout
-        future: Future[None] = Future()
-        entry.future = future
-        with self._changed:
-            if not self._is_down:
-                self._changed.wait_for(
-                    lambda: self.has_room(len(entry.payload)) or self._is_down, self._timeout
-                )
+        """Publish an entry, and wait for the outcome, for ``BROKER_TIMEOUT`` at most.
+
+        It does not wait where it would keep up what it waits for: in a signal handler that has interrupted a thread
+        that waits, and in the thread that publishes, where a handler of the log may want to.
+        """
+        thread = threading.get_ident()
+        if thread in self._busy_threads:
             self.send_soon(entry)
+            return
+        self._busy_threads.add(thread)
         try:
-            future.result(max(0.0, deadline - time.monotonic()))
-        except TimeoutError:
-            future.cancel()
-            raise self.no_answer() from None
+            self._send_and_wait(entry)
+        finally:
+            self._busy_threads.discard(thread)
 
     def no_answer(self) -> BrokerUnavailable:
         """Return the exception for those who have waited long enough."""
@@ -132,6 +133,15 @@ class Sender:
         """Wait until everything is published or given up, for ``BROKER_TIMEOUT`` at most."""
         with self._changed:
             self._changed.wait_for(lambda: not self._queue and not self._under_way, self._timeout)
+
+    def end(self) -> None:
+        """Do as `flush` does where the process ends, and count what was not published: the thread ends, too."""
+        self.flush()
+        with self._changed:
+            self._give_up(RedisError("the process has ended"))
+            if self._under_way:
+                self._drops.add(DropReason.UNCONFIRMED, self._outage.address, self._under_way)
+        self._drops.log_rest()
 
     def open(self) -> None:
         """Keep connections between publications, as until `close`."""
@@ -151,6 +161,22 @@ class Sender:
         if thread is not None:
             thread.join(self._timeout)
 
+    def _send_and_wait(self, entry: Entry) -> None:
+        deadline = time.monotonic() + self._timeout
+        future: Future[None] = Future()
+        entry.future = future
+        with self._changed:
+            if not self._is_down:
+                self._changed.wait_for(
+                    lambda: self.has_room(len(entry.payload)) or self._is_down, self._timeout
+                )
+            self.send_soon(entry)
+        try:
+            future.result(max(0.0, deadline - time.monotonic()))
+        except TimeoutError:
+            future.cancel()
+            raise self.no_answer() from None
+
     def _keep_running(self) -> None:
         if self._thread is None:
             thread = threading.Thread(target=self._run, name="django_bolt-redis", daemon=True)
@@ -159,6 +185,7 @@ class Sender:
         self._changed.notify_all()
 
     def _run(self) -> None:
+        self._busy_threads.add(threading.get_ident())
         try:
             self._work()
         except Exception:
@@ -169,6 +196,8 @@ class Sender:
                 self._under_way = 0
                 self._is_down = False  # or nothing would be tried again
                 self._exchange.close()
+        finally:
+            self._busy_threads.discard(threading.get_ident())
 
     def _work(self) -> None:
         backoff = Backoff()
@@ -190,7 +219,7 @@ class Sender:
             while self._queue and len(batch) < BATCH and size < BATCH_BYTES:
                 entry = self._queue.popleft()
                 size += len(entry.payload) + OVERHEAD
-                if is_wanted(entry):
+                if entry.is_wanted():
                     batch.append(entry)
             self._queued -= size
             self._under_way = len(batch)
@@ -207,7 +236,7 @@ class Sender:
         kept: list[Entry] = []
         for result in results:
             if result.outcome is Outcome.CONFIRMED:
-                succeed(result.entry)
+                result.entry.succeed()
             elif result.outcome is Outcome.UNSENT and self._keeps:
                 kept.append(result.entry)
             else:
@@ -239,26 +268,26 @@ class Sender:
         with self._changed:
             self._is_down = False
             if self._is_stopping and not self._exchange.is_connected:
-                self._give_up(failed)
+                self._give_up(failed.error)
 
     def _put_back(self, entries: list[Entry]) -> None:
         self._queue.extendleft(reversed(entries))
         self._queued += sum(len(entry.payload) + OVERHEAD for entry in entries)
         for entry in entries:
-            succeed(entry)  # kept: that is all that can be said for now
+            entry.succeed()  # kept: that is all that can be said for now
 
     def _go_down(self, failed: Result) -> None:
         with self._changed:
             self._is_down = True
             if not self._keeps:
-                self._give_up(failed)
+                self._give_up(failed.error)
             for entry in self._queue:
-                succeed(entry)
+                entry.succeed()
 
-    def _give_up(self, failed: Result) -> None:
+    def _give_up(self, error: RedisError | None) -> None:
         """Fail everything in the queue for the same reason."""
         for entry in self._queue:
-            self._fail(Result(entry, Outcome.UNSENT, failed.error))
+            self._fail(Result(entry, Outcome.UNSENT, error))
         self._queue.clear()
         self._queued = 0
         self._changed.notify_all()
@@ -269,18 +298,3 @@ class Sender:
 
     def _unavailable(self, reason: str) -> BrokerUnavailable:
         return BrokerUnavailable(self._outage.address, reason)
-
-
-def is_wanted(entry: Entry) -> bool:
-    """Whether an entry is still to be published: whoever waits for it may have given up."""
-    future = entry.future
-    if future is None or (future.done() and not future.cancelled()):
-        return True
-    return future.set_running_or_notify_cancel()
-
-
-def succeed(entry: Entry) -> None:
-    """Tell whoever waits for an entry that it was taken."""
-    if entry.future is not None and not entry.future.done():
-        with contextlib.suppress(InvalidStateError):  # cancelled by another thread just now
-            entry.future.set_result(None)
