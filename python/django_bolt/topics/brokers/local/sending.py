@@ -127,8 +127,9 @@ class Sender:
             BrokerUnavailable: The directory cannot be used.
         """
         with self._changed:
-            if not self._peers:
-                self._refresh()
+            if self._peers or self._is_busy:
+                return False
+            self._refresh()
             return not self._peers
 
     def has_room(self, size: int) -> bool:
