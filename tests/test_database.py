@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from sqlite3 import Error
 from typing import Any
 
 import pytest
@@ -62,7 +62,7 @@ def is_usable(connection: Any) -> bool:
     """Look, as other databases' backends do; that of SQLite, which has no server to lose, just says yes."""
     try:
         connection.connection.execute("SELECT 1")
-    except Error:
+    except sqlite3.Error:
         return False
     return True
 
@@ -161,6 +161,14 @@ def test_the_connections_of_a_thread_end_with_it(configure: Configure, thread: T
     while connection.connection is not None and time.monotonic() < deadline:
         thread.retire(TIMEOUT)
     assert connection.connection is None
+
+
+def test_a_database_in_memory_is_closed_with_the_thread_too(configure: Configure, thread: ThreadPool) -> None:
+    configure(NAME="file:with_the_thread?mode=memory&cache=shared")
+    raw = run(thread, lambda: query().connection)
+    thread.retire(TIMEOUT)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+        raw.execute("SELECT 1")
 
 
 def test_a_kept_connection_that_is_dead_is_made_anew_before_the_next_query(

@@ -106,13 +106,24 @@ def _release(connection: Any) -> None:  # the type stubs lack some attributes
             "The connection to database %r could not be closed, and is dropped", connection.alias
         )
         del connections[connection.alias]
-        with suppress(Exception):
-            connection.close()
+        _close(connection)
 
 
 def close_connections() -> None:
     """Close all database connections of this thread, which ends."""
-    connections.close_all()
+    for connection in _own_connections():
+        _close(connection)
+
+
+def _close(connection: Any) -> None:
+    """Close a connection that is not used again, whatever state it is in."""
+    with suppress(Exception):
+        connection.close()
+    if (
+        connection.connection is not None
+    ):  # Django never closes a database in memory; Python 3.13 warns of that.
+        with suppress(Exception):
+            connection.connection.close()
 
 
 def _end_transactions() -> None:
@@ -125,5 +136,4 @@ def _end_transactions() -> None:
                 connection.alias,
             )
             del connections[connection.alias]  # First: what cannot be closed must not be used again.
-            with suppress(Exception):
-                connection.close()
+            _close(connection)

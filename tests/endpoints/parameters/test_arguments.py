@@ -284,6 +284,9 @@ def test_a_handler_without_a_place_for_the_connection_is_refused() -> None:
     async def other(page: int) -> None:
         """Do nothing."""
 
+    async def optional(websocket: WebSocket | None) -> None:
+        """Do nothing."""
+
     async def keywords(**kwargs: str) -> None:
         """Do nothing."""
 
@@ -292,7 +295,8 @@ def test_a_handler_without_a_place_for_the_connection_is_refused() -> None:
 
     assert "must take the WebSocket" in refusal_of(empty)
     assert "is 'room'" in refusal_of(only_path, "room")
-    assert "is 'page'" in refusal_of(other)
+    assert "is 'page', annotated int" in refusal_of(other)
+    assert "is 'websocket', annotated" in refusal_of(optional)
     assert "must take the WebSocket" in refusal_of(keywords)
     assert "is 'value'" in refusal_of(default)
 

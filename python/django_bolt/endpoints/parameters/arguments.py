@@ -13,7 +13,7 @@ from django_bolt.endpoints.parameters.fields import Group, Parameter
 from django_bolt.endpoints.parameters.groups import Member, is_group, members_of
 from django_bolt.endpoints.parameters.signatures import Argument, UnsuitableError, require_keyword
 from django_bolt.endpoints.parameters.sources import Path, Query, Source, find_by
-from django_bolt.endpoints.parameters.types import check_mark, check_type, is_list, simplify
+from django_bolt.endpoints.parameters.types import check_mark, check_type, is_list, show, simplify
 from django_bolt.endpoints.sync_websocket import SyncWebSocket
 from django_bolt.endpoints.websocket import WebSocket
 
@@ -46,7 +46,10 @@ def find_connection(
         raise UnsuitableError("it must take the WebSocket as its first parameter")
     _refuse_self(first)
     if first.name in path_names or first.hint not in (None, Any) or not first.is_required:
-        raise UnsuitableError(f"its first parameter must be the WebSocket, but is {first.name!r}")
+        annotated_as = "" if first.hint is None else f", annotated {show(first.hint)}"
+        raise UnsuitableError(
+            f"its first parameter must be the WebSocket, but is {first.name!r}{annotated_as}"
+        )
     return first
 
 
