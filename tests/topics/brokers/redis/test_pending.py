@@ -76,3 +76,18 @@ async def test_one_who_gives_up_is_forgotten() -> None:
     waiting.cancel()
     await asyncio.wait([waiting])
     pending.confirm("a")
+
+
+async def test_an_answer_is_no_matter_of_those_who_wait_for_others() -> None:
+    """With work for all of them at each answer, this would take minutes."""
+    pending = Pending()
+    names = [f"user:{number}" for number in range(30_000)]
+    for name in names:
+        pending.add(name)
+    waiting = [asyncio.ensure_future(pending.wait([name])) for name in names]
+    await asyncio.sleep(0)
+    pending.restart(names[:10])
+    for name in names:
+        pending.confirm(name)
+    await asyncio.gather(*waiting)
+    assert pending._waiters == {}

@@ -63,15 +63,16 @@ class ClusterReceiver(Receiver):
 
     def on_moved(self, feed: Feed, slot: int | None = None) -> None:
         """Look which node has which slot now. The topics of a slot that was refused are to be assigned again."""
-        refused = [
-            channel for channel in feed.channels if slot is not None and key_slot(channel.name) == slot
-        ]
-        for channel in refused:
+        if slot is not None:
+            self._take_back(feed, slot)
+        self._is_stale.set()
+
+    def _take_back(self, feed: Feed, slot: int) -> None:
+        for channel in [channel for channel in feed.channels if key_slot(channel.name) == slot]:
             name = self._name(channel)
             feed.channels.discard(channel)
             self._feeds[name] = None
             self._pending.restart([name])
-        self._is_stale.set()
 
     def _begin(self) -> None:
         self._nodes: dict[Address, Feed] = {}

@@ -17,11 +17,15 @@ class _Waiter:
 
 
 class Pending:
-    """Counts the requests under way for each name, and wakes those who wait for the answers."""
+    """Counts the requests under way for each name, and wakes those who wait for the answers.
+
+    Thousands may wait at once, as when all clients come back after a restart: each answer is a matter of those who wait
+    for its name.
+    """
 
     def __init__(self) -> None:
         self._requests: dict[str, int] = {}
-        self._waiters: list[_Waiter] = []
+        self._waiters: dict[str, set[_Waiter]] = {}
 
     def __contains__(self, name: str) -> bool:
         return name in self._requests
@@ -42,8 +46,8 @@ class Pending:
         """Note that names are in force no more, and are requested once more; earlier answers do not come."""
         for name in names:
             self._requests[name] = 1
-        for waiter in self._waiters:
-            waiter.missing |= waiter.names & self._requests.keys()
+            for waiter in self._waiters.get(name, ()):
+                waiter.missing.add(name)
 
     def forget(self, name: str) -> None:
         """Note that a name is not wanted, and that no answers come."""
@@ -52,7 +56,7 @@ class Pending:
 
     def release(self, name: str) -> None:
         """Let nobody wait for a name."""
-        for waiter in self._waiters:
+        for waiter in self._waiters.get(name, ()):
             waiter.missing.discard(name)
             if not waiter.missing and not waiter.future.done():
                 waiter.future.set_result(None)
@@ -68,8 +72,16 @@ class Pending:
         if not wanted:
             return
         waiter = _Waiter(wanted, set(wanted))
-        self._waiters.append(waiter)
+        for name in wanted:
+            self._waiters.setdefault(name, set()).add(waiter)
         try:
             await waiter.future
         finally:
-            self._waiters.remove(waiter)
+            self._forget_waiter(waiter)
+
+    def _forget_waiter(self, waiter: _Waiter) -> None:
+        for name in waiter.names:
+            waiters = self._waiters[name]
+            waiters.discard(waiter)
+            if not waiters:
+                del self._waiters[name]
