@@ -36,7 +36,9 @@ def test_whatever_a_user_is_named_by_its_topic_is_no_pattern(name: str) -> None:
     assert topic != user_topic(name + "!") != user_topic(name + "%21")
 
 
-@pytest.mark.parametrize("user", [None, AnonymousUser(), User(username="unsaved")], ids=repr)
+@pytest.mark.parametrize(
+    "user", [None, AnonymousUser(), User(username="unsaved")], ids=["None", "anonymous", "unsaved"]
+)
 def test_a_user_without_a_primary_key_is_nobody(user: Any) -> None:
     for call in (publish_to_user, disconnect_user):
         with pytest.raises(ValueError, match="has no primary key"):
