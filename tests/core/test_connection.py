@@ -35,7 +35,7 @@ async def test_the_request(serve: Serve) -> None:
     assert ("cookie", "a=1; b=2") in ws.raw_headers
     assert ("sec-websocket-protocol", "a, b") in ws.raw_headers
     assert all(name == name.lower() for name, _ in ws.raw_headers)
-    assert ws.header_values("x-name") == ["Ã©", "second"]
+    assert ws.header_values("x-name") == ["é", "second"]
     assert ws.header_values("Cookie") == ["a=1; b=2"]
     assert ws.header_values("absent") == []
 
