@@ -121,12 +121,21 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "rustc": output_of("rustc", "--version"),
         "node": output_of("node", "--version"),
-        "commit": output_of("git", "describe", "--always", "--dirty"),
+        "commit": commit(),
     }
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)
     return found
+
+
+def commit() -> str:
+    """Return the commit that is checked out; marked if anything differs from it but results, which a run writes."""
+    found = output_of("git", "describe", "--always")
+    changes = output_of(
+        "git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!benchmarks/results"
+    )
+    return f"{found}-dirty" if changes else found
 
 
 def pinned(name: str) -> dict[str, Any]:

@@ -28,8 +28,8 @@ Servers of two processes share the server's core(s); a Valkey, where there is on
 
 
 LIMITS = """\
-The last column has what the limit, a bare event loop without Python, reaches in the same rounds: a target above that
-can be reached by no server on this machine."""
+The last column has what the limit, a bare event loop without Python, reaches in the same rounds: a target well above
+that asks for more than the kernel of this machine gives."""
 
 
 def render(record: Record, plots: dict[str, str]) -> str:
