@@ -218,7 +218,9 @@ def main() -> int:
     """Print the figures; 1 if something is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=180)
-    parser.add_argument("--visitors", type=int, default=3600, help="of whom more than half are connected at any time")
+    parser.add_argument(
+        "--visitors", type=int, default=3600, help="of whom more than half are connected at any time"
+    )
     options = parser.parse_args()
     allow_descriptors(2 * options.visitors + 1000)
     with TemporaryDirectory() as folder, Server(Path(folder) / "log", "127.0.0.1:0", bolt=BOLT) as server:
