@@ -119,9 +119,8 @@ def _close(connection: Any) -> None:
     """Close a connection that is not used again, whatever state it is in."""
     with suppress(Exception):
         connection.close()
-    if (
-        connection.connection is not None
-    ):  # Django never closes a database in memory; Python 3.13 warns of that.
+    # Django never closes a database in memory; Python 3.13 warns of that.
+    if connection.connection is not None:
         with suppress(Exception):
             connection.connection.close()
 

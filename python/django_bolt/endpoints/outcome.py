@@ -68,6 +68,7 @@ _REASONS: tuple[tuple[type[Exception], int, str], ...] = (
     (InvalidTopic, CloseCode.POLICY_VIOLATION, "invalid topic"),
     (TooManySubscriptions, CloseCode.POLICY_VIOLATION, "too many subscriptions"),
 )
+_FAULTS = tuple(kind for kind, _, _ in _REASONS)
 
 
 async def refuse(
@@ -126,13 +127,7 @@ async def conclude_exception(websocket: WebSocket, endpoint: Endpoint, error: Ba
             await conclude(websocket)
         case WebSocketException():
             await _close(websocket, cause.code, cause.reason)
-        case (
-            AuthenticationFailed()
-            | UnsupportedData()
-            | InvalidMessage()
-            | InvalidTopic()
-            | TooManySubscriptions()
-        ) if websocket.state is not WebSocketState.CONNECTING:
+        case Exception() if isinstance(cause, _FAULTS) and websocket.state is not WebSocketState.CONNECTING:
             _fail_for_peer(websocket, endpoint, cause)
         case asyncio.CancelledError():
             await _conclude_cancelled(websocket)

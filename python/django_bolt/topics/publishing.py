@@ -147,9 +147,8 @@ def make_publication(topic: str, message: Any, exclude: _Connection | None = Non
 def _number_of(exclude: _Connection | None) -> int | None:
     if exclude is None:
         return None
-    if not hasattr(
-        exclude, "ready_state"
-    ):  # A user, say, has an id that may be the number of somebody's connection.
+    # A user, say, has an id that may be the number of somebody's connection.
+    if not hasattr(exclude, "ready_state"):
         raise TypeError(
             f"exclude must be a connection, such as the handler's websocket, not {type(exclude).__name__}"
         )

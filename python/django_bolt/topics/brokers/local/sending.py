@@ -256,10 +256,8 @@ class Sender:
             if self._flusher is None or self._flusher.has_ended:
                 self._flusher = Flusher(self._changed, self._blocked, self._flush)
             self._flusher.wake()
-        except (
-            OSError,
-            RuntimeError,
-        ) as error:  # no descriptor or no thread is left; the next frame tries again
+        # No descriptor or no thread is left; the next frame tries again.
+        except (OSError, RuntimeError) as error:
             logger.warning("Nothing writes what waits for slow processes: %s", error)
 
     def _wait(self, peers: Iterable[Peer], is_done: Callable[[Peer], bool]) -> None:
